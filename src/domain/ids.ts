@@ -1,6 +1,15 @@
 /** Ids that are derived, never drawn: the same input gives the same id after every crash. */
 import { createHash } from "node:crypto"
 
+export function accountId(channel: string, account: string): string {
+  return `${channel}/${account}`
+}
+
+/** The account that a conversation belongs to. */
+export function accountOf(conversation: string): string {
+  return conversation.split("/", 2).join("/")
+}
+
 /** The id of a conversation. It names its account, so that every row of a person does. */
 export function conversationId(channel: string, account: string, thread: string): string {
   return `${channel}/${account}/${thread}`

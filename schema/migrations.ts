@@ -1,0 +1,5 @@
+/** Every migration, in order. They only go forward: a later Parley refuses nothing an earlier one wrote. */
+import type { Migration } from "kysely/migration"
+import * as spine from "./0001-spine.ts"
+
+export const migrations: Readonly<Record<string, Migration>> = { "0001-spine": spine }

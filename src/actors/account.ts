@@ -1,0 +1,109 @@
+/**
+ * One account of a platform: its listener, its conversations and their deliveries. One-for-one: a listener that is
+ * lost is opened again, and its conversations go on meanwhile.
+ */
+import { Effect, type Scope } from "effect"
+import type { AnyStateMachine } from "xstate"
+import { type Accept, type Adapter, NotAccepted } from "../adapters/adapter.ts"
+import { accountId, conversationId } from "../domain/ids.ts"
+import type { Inbound } from "../domain/inbound.ts"
+import type { DeliveryLimits } from "../machines/delivery.ts"
+import type { Intensity } from "../machines/restart-intensity.ts"
+import type { Journal } from "../store/journal.ts"
+import type { Behaviour } from "./actor.ts"
+import { type Conversations, makeConversations } from "./conversations.ts"
+import { type Delivery, makeDelivery } from "./delivery.ts"
+import { supervise } from "./supervisor.ts"
+
+export interface Account {
+  /** `channel/account` */
+  readonly id: string
+  readonly adapter: Adapter
+  readonly conversations: Conversations
+  readonly delivery: Delivery
+  /** Takes nothing any more: the platform is told to come again. */
+  readonly refuse: () => void
+  /** The listener, supervised. Fails when it cannot be kept open. */
+  readonly run: Effect.Effect<void, unknown>
+}
+
+export interface AccountOptions<M extends AnyStateMachine> {
+  readonly adapter: Adapter
+  readonly journal: Journal["Service"]
+  readonly behaviourOf: (conversation: string) => Behaviour<M>
+  readonly limits: AccountLimits
+  readonly delivery: DeliveryLimits
+  /** How many accepted events of all accounts have no fate, as was last counted. */
+  readonly pending: () => number
+}
+
+export interface AccountLimits {
+  /** Events without a fate, of all accounts. */
+  readonly inboxMax: number
+  /** The same, of one conversation. */
+  readonly conversationInboxMax: number
+  readonly liveMax: number
+  readonly linesMax: number
+  readonly idleMs: number
+}
+
+/** A conversation that dies three times in a minute waits for the next sweep. */
+const conversationIntensity: Intensity = { restartsMax: 3, withinMs: 60_000, delayMinMs: 100, delayMaxMs: 5_000 }
+/** A platform may be away for long: its listener is given up only when it fails as fast as it can. */
+const listenerIntensity: Intensity = { restartsMax: 20, withinMs: 60_000, delayMinMs: 100, delayMaxMs: 10_000 }
+const busyRetryMs = 5_000
+const databaseRetryMs = 1_000
+
+/** Everything of the account ends with the scope. */
+export const makeAccount = Effect.fn("Account.make")(function* <M extends AnyStateMachine>(
+  options: AccountOptions<M>
+): Effect.fn.Return<Account, never, Scope.Scope> {
+  const { adapter, behaviourOf, journal, limits } = options
+  const delivery = yield* makeDelivery({ adapter, journal, limits: options.delivery, linesMax: limits.linesMax })
+  const conversations = yield* makeConversations({
+    behaviourOf,
+    journal,
+    deliver: delivery.deliver,
+    liveMax: limits.liveMax,
+    idleMs: limits.idleMs,
+    intensity: conversationIntensity
+  })
+  let isRefusing = false
+
+  const accept: Accept = Effect.fn("Intake.accept")(function* (inbound) {
+    const { channel, thread } = inbound
+    const conversation = conversationId(channel, inbound.account, thread)
+    if (isRefusing) return yield* new NotAccepted({ reason: "stopping", retryAfterMs: busyRetryMs })
+    const isFull =
+      options.pending() >= limits.inboxMax || conversations.inboxSize(conversation) >= limits.conversationInboxMax
+    if (isFull) return yield* new NotAccepted({ reason: "inbox-full", retryAfterMs: busyRetryMs })
+    return yield* journal.accept(inbound, ring(conversations, inbound)).pipe(
+      Effect.tapError(({ reason }) => Effect.logError("an event was not accepted", reason)),
+      Effect.mapError(() => new NotAccepted({ reason: "database", retryAfterMs: databaseRetryMs }))
+    )
+  })
+
+  return {
+    id: accountId(adapter.channel, adapter.account),
+    adapter,
+    conversations,
+    delivery,
+    refuse: () => {
+      isRefusing = true
+    },
+    run: supervise([
+      { name: `listener of ${adapter.account}`, intensity: listenerIntensity, run: adapter.listen(accept) }
+    ])
+  }
+})
+
+/** A duplicate that still waits wakes its conversation: it may be the platform's only sign after a crash of ours. */
+function ring(
+  conversations: Conversations,
+  { eventKey, text, user }: Inbound
+): Parameters<Journal["Service"]["accept"]>[1] {
+  return ({ conversation, duplicate, pending, position }) => {
+    if (!duplicate) conversations.ring({ conversation, position, eventKey, user, text })
+    else if (pending && !conversations.isLive(conversation)) conversations.wake(conversation)
+  }
+}

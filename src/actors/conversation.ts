@@ -1,0 +1,278 @@
+/** Joins one conversation's machine to the scheduler: the switch in which every action is named once. */
+import { Cause, Effect, Fiber, Schedule, Stream } from "effect"
+import { accountOf } from "../domain/ids.ts"
+import type { InferenceScheduler, ModelFailed, Signal } from "../inference/scheduler.ts"
+import {
+  type ConversationAction,
+  type ConversationContext,
+  type ConversationEvent,
+  type ConversationSettings,
+  conversationMachine,
+  type InferenceFailure,
+  isAtRest,
+  isEphemeral,
+  refresh,
+  version
+} from "../machines/conversation.ts"
+import type { Journal, PendingInbound, Rows } from "../store/journal.ts"
+import type { Actor, Behaviour, Facts } from "./actor.ts"
+import { promptOf } from "./prompt.ts"
+
+const words: Record<InferenceFailure | "overdue", string> = {
+  busy: "Too many people are asking just now. Please ask again in a minute.",
+  broken: "The model failed while it answered. Please ask again; if it happens twice, tell the operator.",
+  "too-long": "That is longer than the model can read at once. Please ask about a shorter text.",
+  overdue: "The model has not finished in time, so I gave up. Please ask again."
+}
+const stopped = "Stopped."
+const nothing = "The model had nothing to say to that. Please ask in other words."
+const unreadable = "I could not read that message. It was kept for the operator."
+
+/** The newest messages that a prompt is made of; the engine drops of them what does not fit. */
+const messagesMax = 64
+
+export interface ConversationOptions extends ConversationSettings {
+  readonly mailboxMax: number
+  readonly systemPrompt: string
+  readonly answerTokensMax: number
+  readonly temperature: number
+}
+
+export interface ConversationServices {
+  readonly journal: Journal["Service"]
+  readonly scheduler: InferenceScheduler["Service"]
+}
+
+type Machine = typeof conversationMachine
+type Self = Actor<Machine>
+
+/** What the model said so far in the running attempt. It is volatile: after a crash the turn starts over. */
+interface Draft {
+  readonly turn: number
+  readonly attempt: number
+  text: string
+}
+
+/** How the person's conversation `id` behaves. One for each live conversation. */
+export function conversationBehaviour(
+  id: string,
+  options: ConversationOptions,
+  services: ConversationServices
+): Behaviour<Machine> {
+  return new Conversation(id, options, services)
+}
+
+class Conversation implements Behaviour<Machine> {
+  readonly #id: string
+  readonly #options: ConversationOptions
+  readonly #services: ConversationServices
+  #draft: Draft = { turn: 0, attempt: 0, text: "" }
+  #answer: Fiber.Fiber<void> | undefined
+
+  constructor(id: string, options: ConversationOptions, services: ConversationServices) {
+    this.#id = id
+    this.#options = options
+    this.#services = services
+  }
+
+  get machine() {
+    return conversationMachine
+  }
+
+  get version() {
+    return version
+  }
+
+  get migrations() {
+    return {}
+  }
+
+  get input() {
+    return settingsOf(this.#options)
+  }
+
+  get mailboxMax() {
+    return this.#options.mailboxMax
+  }
+
+  get isEphemeral() {
+    return isEphemeral
+  }
+
+  get isAtRest() {
+    return isAtRest
+  }
+
+  get close() {
+    return this.#cancel()
+  }
+
+  refresh(context: ConversationContext): ConversationContext {
+    return refresh(context, settingsOf(this.#options))
+  }
+
+  eventOf({ position, text }: PendingInbound): ConversationEvent {
+    return { type: text.trim().toLowerCase() === "/stop" ? "user.stop" : "user.message", position }
+  }
+
+  rows(action: ConversationAction, { inbound, nextKey }: Facts): Partial<Rows> {
+    switch (action.type) {
+      case "message.keep": {
+        const { position, turn } = action
+        return { messages: [{ role: "user", text: inbound?.text ?? "", turn, position }] }
+      }
+      case "command.ignore": {
+        const { position } = action
+        return { settle: [{ after: position - 1, upTo: position, fate: "ignored", rule: "command" }] }
+      }
+      case "turn.answered":
+        return this.#ended(action, "answered", this.#textOf(action.turn), nextKey())
+      case "turn.stopped":
+        return this.#stopped(action, nextKey())
+      case "turn.failed":
+        return failed(action, nextKey())
+      case "inference.request":
+      case "inference.cancel":
+        return {}
+    }
+  }
+
+  apology({ inbound, nextKey }: Facts): Partial<Rows> {
+    if (inbound === undefined) return {}
+    const { position } = inbound
+    const key = nextKey()
+    return {
+      outbound: [{ key, turn: this.#draft.turn, text: unreadable, outcome: "dead" }],
+      settle: [{ after: position - 1, upTo: position, fate: "dead", key }]
+    }
+  }
+
+  perform(action: ConversationAction, self: Self): Effect.Effect<void> {
+    switch (action.type) {
+      case "inference.request":
+        return Effect.andThen(this.#cancel(), this.#fork(this.#answerTurn(action.turn, action.attempt, self)))
+      case "inference.cancel":
+        return this.#cancel()
+      case "message.keep":
+      case "command.ignore":
+      case "turn.answered":
+      case "turn.stopped":
+      case "turn.failed":
+        return Effect.void // they are rows of the entry
+    }
+  }
+
+  #textOf(turn: number): string {
+    return this.#draft.turn === turn ? this.#draft.text.trim() : ""
+  }
+
+  #ended(
+    { turn, upTo }: { readonly turn: number; readonly upTo: number },
+    outcome: "answered" | "stopped",
+    text: string,
+    key: string
+  ): Partial<Rows> & Pick<Rows, "settle"> {
+    return {
+      messages: text === "" ? [] : [{ role: "assistant", text, turn }],
+      outbound: [{ key, turn, text: text || (outcome === "answered" ? nothing : stopped), outcome }],
+      settle: [{ after: 0, upTo, fate: "answered", turn, key }]
+    }
+  }
+
+  #stopped(action: Extract<ConversationAction, { type: "turn.stopped" }>, key: string): Partial<Rows> {
+    const { dropTo, turn, upTo } = action
+    const rows = this.#ended(action, "stopped", this.#textOf(turn), key)
+    if (dropTo <= upTo) return rows
+    return { ...rows, settle: [...rows.settle, { after: upTo, upTo: dropTo, fate: "superseded", turn, key }] }
+  }
+
+  #cancel(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const answer = this.#answer
+      this.#answer = undefined
+      return answer === undefined ? Effect.void : Fiber.interrupt(answer)
+    })
+  }
+
+  #fork(answer: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.map(Effect.forkDetach(answer), (fiber) => {
+      this.#answer = fiber
+    })
+  }
+
+  #answerTurn(turn: number, attempt: number, self: Self): Effect.Effect<void> {
+    const fail = (reason: InferenceFailure) =>
+      Effect.suspend(() => self.report({ type: "inference.failed", turn, attempt: this.#draft.attempt, reason }))
+    return Effect.gen({ self: this }, function* () {
+      this.#draft = { turn, attempt, text: "" }
+      const stored = yield* Effect.retry(this.#services.journal.messages(this.#id, turn, messagesMax), untilItAnswers)
+      const messages = promptOf(this.#options.systemPrompt, stored)
+      const userId = stored.findLast((message) => message.userId !== undefined)?.userId ?? this.#id
+      const user = `${accountOf(this.#id)}/${userId}`
+      const { answerTokensMax, temperature } = this.#options
+      const request = { id: `${this.#id}/${turn}`, user, messages, answerTokensMax, temperature, stop: [] }
+      const signals = this.#services.scheduler.infer({ ...request, firstAttempt: attempt })
+      yield* Stream.runForEach(signals, (signal) => this.#take(turn, signal, self))
+    }).pipe(
+      Effect.catchTags({
+        QueueFull: () => fail("busy"),
+        PromptTooLong: () => fail("too-long"),
+        ModelFailed: (failure: ModelFailed) =>
+          Effect.andThen(
+            Effect.logWarning(`the model failed on ${this.#id} turn ${turn}`, failure.reason),
+            fail(failure.kind === "busy" ? "busy" : "broken")
+          )
+      }),
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.failCause(cause)
+          : Effect.andThen(Effect.logError(`answering ${this.#id} turn ${turn} broke`, cause), fail("broken"))
+      ),
+      Effect.ignore // its successor asks again
+    )
+  }
+
+  #take(turn: number, signal: Signal, self: Self): Effect.Effect<void, unknown> {
+    const { attempt } = signal
+    switch (signal.type) {
+      case "started":
+        return Effect.void
+      case "text": {
+        const isFirst = this.#draft.text === ""
+        this.#draft.text += signal.text
+        if (!isFirst) return Effect.void
+        return Effect.andThen(
+          Effect.logDebug(`streaming ${this.#id} turn ${turn} attempt ${attempt}`),
+          self.report({ type: "inference.started", turn, attempt })
+        )
+      }
+      case "restarted": {
+        const before = this.#draft.attempt
+        this.#draft = { turn, attempt, text: "" }
+        return Effect.andThen(
+          Effect.logWarning(`turn ${turn} of ${this.#id} starts again as attempt ${attempt}`, signal.reason),
+          self.report({ type: "inference.restarted", turn, attempt: before, next: attempt })
+        )
+      }
+      case "finished":
+        return self.report({ type: "inference.finished", turn, attempt })
+    }
+  }
+}
+
+const untilItAnswers = { schedule: Schedule.spaced("500 millis") }
+
+function settingsOf({ policy, settleMs, turnMaxMs }: ConversationSettings): ConversationSettings {
+  return { policy, settleMs, turnMaxMs }
+}
+
+function failed(action: Extract<ConversationAction, { type: "turn.failed" }>, key: string): Partial<Rows> {
+  const { reason, turn, upTo } = action
+  const fate = reason === "busy" || reason === "too-long" ? "shed" : "dead"
+  const letter = { kind: "turn" as const, reference: String(turn), reason }
+  return {
+    outbound: [{ key, turn, text: words[reason], outcome: fate }],
+    settle: [{ after: 0, upTo, fate, turn, key }],
+    deadLetters: fate === "dead" ? [letter] : []
+  }
+}

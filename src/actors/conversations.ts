@@ -1,0 +1,118 @@
+/**
+ * The live conversations of one account: spawned on demand, restarted when they die, put to sleep when idle.
+ *
+ *   K1. Of a conversation at most one actor lives.
+ *   K2. An event that is rung is handled by the live actor, or read by the next one; never both.
+ *   K3. One that keeps dying is left alone until it is woken again, and takes nobody with it.
+ */
+import { Cause, Clock, Effect, Exit, type Fiber, type Scope } from "effect"
+import type { AnyStateMachine } from "xstate"
+import { type Intensity, none, onCrash, type Restarts } from "../machines/restart-intensity.ts"
+import type { Journal, PendingInbound } from "../store/journal.ts"
+import type { Actor, Behaviour } from "./actor.ts"
+import { type Deliver, interpret } from "./interpreter.ts"
+
+export interface Conversations {
+  /** Hands a durable event to its conversation, which it wakes. In the order of positions. */
+  readonly ring: (pending: PendingInbound) => void
+  /** Makes the conversation look into the journal. */
+  readonly wake: (conversation: string) => void
+  readonly isLive: (conversation: string) => boolean
+  /** Of a live conversation: how many of its events have no fate yet. */
+  readonly inboxSize: (conversation: string) => number
+  readonly live: () => number
+  /** How many have something to do. */
+  readonly busy: () => number
+}
+
+export interface ConversationsOptions<M extends AnyStateMachine> {
+  readonly behaviourOf: (conversation: string) => Behaviour<M>
+  readonly journal: Journal["Service"]
+  readonly deliver: Deliver
+  /** Beyond it an event waits in the journal for the next sweep. */
+  readonly liveMax: number
+  /** One that did nothing for so long is put to sleep. */
+  readonly idleMs: number
+  readonly intensity: Intensity
+}
+
+interface Live {
+  readonly actor: Actor<AnyStateMachine>
+  readonly fiber: Fiber.Fiber<never, unknown>
+}
+
+/** They all end with the scope. */
+export const makeConversations = Effect.fn("Conversations.make")(function* <M extends AnyStateMachine>(
+  options: ConversationsOptions<M>
+): Effect.fn.Return<Conversations, never, Scope.Scope> {
+  const { behaviourOf, deliver, idleMs, intensity, journal, liveMax } = options
+  const live = new Map<string, Live>()
+  const crashes = new Map<string, Restarts>()
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  let isClosed = false
+
+  const spawn = (id: string): Actor<AnyStateMachine> | undefined => {
+    const known = live.get(id)
+    if (known !== undefined || isClosed || live.size >= liveMax) return known?.actor
+    const actor = interpret(id, behaviourOf(id), journal, deliver) as unknown as Actor<AnyStateMachine>
+    const fiber = run(actor.run)
+    live.set(id, { actor, fiber })
+    fiber.addObserver((exit) => {
+      if (live.get(id)?.fiber !== fiber) return
+      live.delete(id)
+      run(afterEnd(id, exit))
+    })
+    return actor
+  }
+
+  const afterEnd = Effect.fnUntraced(function* (id: string, exit: Exit.Exit<never, unknown>) {
+    if (!Exit.isFailure(exit) || Cause.hasInterruptsOnly(exit.cause)) return
+    const error = Cause.squash(exit.cause)
+    const isFenced = typeof error === "object" && error !== null && "_tag" in error && error._tag === "FencedOff"
+    if (isFenced) return yield* Effect.logWarning(`${id} has another owner; this one stops`)
+    const verdict = onCrash(intensity, crashes.get(id) ?? none, yield* Clock.currentTimeMillis)
+    if (verdict === undefined) return yield* Effect.logError(`${id} keeps dying and is left alone for now`, exit.cause)
+    crashes.set(id, verdict.restarts)
+    yield* Effect.logWarning(`${id} died; next start in ${verdict.delayMs} ms`, exit.cause)
+    yield* Effect.sleep(verdict.delayMs)
+    spawn(id)
+  })
+
+  const putToSleep = Effect.gen(function* () {
+    yield* Effect.sleep(Math.max(1000, idleMs / 4))
+    const nowMs = yield* Clock.currentTimeMillis
+    for (const [id, { actor, fiber }] of live) {
+      if (!actor.rest(nowMs - idleMs)) continue
+      live.delete(id)
+      fiber.interruptUnsafe()
+    }
+    for (const [id, restarts] of crashes) {
+      if ((restarts.at(-1) ?? 0) < nowMs - intensity.withinMs) crashes.delete(id)
+    }
+  })
+
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      isClosed = true
+      const fibers = [...live.values()].map(({ fiber }) => fiber)
+      live.clear()
+      return Effect.forEach(fibers, (fiber) => Effect.exit(interruptAndWait(fiber)), { discard: true, concurrency: 64 })
+    })
+  )
+  yield* Effect.forkScoped(Effect.forever(putToSleep))
+
+  return {
+    ring: (pending) => void spawn(pending.conversation)?.offer(pending),
+    wake: (conversation) => spawn(conversation)?.wake(),
+    isLive: (conversation) => live.has(conversation),
+    inboxSize: (conversation) => live.get(conversation)?.actor.inboxSize ?? 0,
+    live: () => live.size,
+    busy: () => live.values().reduce((count, { actor }) => count + (actor.rest(Infinity) ? 0 : 1), 0)
+  }
+})
+
+const interruptAndWait = (fiber: Fiber.Fiber<never, unknown>) =>
+  Effect.callback<void>((resume) => {
+    fiber.addObserver(() => resume(Effect.void))
+    fiber.interruptUnsafe()
+  })

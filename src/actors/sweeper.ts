@@ -1,0 +1,89 @@
+/**
+ * Wakes whoever owes something and is not awake: everybody at the start, and afterwards those with a due timer and
+ * those whose wake-up was lost. A lost wake-up costs latency, never data.
+ */
+import { Clock, Effect } from "effect"
+import { accountOf } from "../domain/ids.ts"
+import { census } from "../store/census.ts"
+import type { Database } from "../store/database.ts"
+import type { Unavailable } from "../store/journal.ts"
+import { forgetSettled, open, type Page, withDue, withPending, withTimers } from "../store/sweep-reads.ts"
+import type { Account } from "./account.ts"
+
+export interface SweeperOptions {
+  readonly database: Database["Service"]
+  readonly accounts: () => ReadonlyMap<string, Account>
+  /** Called with the number of events that have no fate. */
+  readonly counted: (pending: number) => void
+  readonly dedupKeptMs: number
+}
+
+const pageMax = 500
+/** Between two pages, so that those who are woken can read what they owe. */
+const pagePauseMs = 20
+const timersEveryMs = 1_000
+const sweepEveryMs = 30_000
+const forgetEveryMs = 60_000
+const forgetMax = 5_000
+
+/** One sweep over all that is owed. Conversations of accounts that are not configured stay as they are. */
+export const sweep = Effect.fn("Sweeper.sweep")(function* ({ accounts, database }: SweeperOptions) {
+  const now = accounts()
+  for (const { delivery } of now.values()) delivery.sweepBegins()
+  yield* pages(database, withDue, (id) => now.get(accountOf(id))?.delivery.wake(id))
+  for (const { delivery } of now.values()) delivery.sweepEnds()
+  const wake = (id: string) => {
+    const conversations = now.get(accountOf(id))?.conversations
+    if (conversations?.isLive(id) === false) conversations.wake(id)
+  }
+  yield* pages(database, withPending, wake)
+  yield* pages(database, open, wake)
+})
+
+/** Sweeps for ever, and survives a database that is away. */
+export const runSweeper = (options: SweeperOptions): Effect.Effect<never> =>
+  Effect.all(
+    [
+      every(sweepEveryMs, sweep(options)),
+      every(timersEveryMs, Effect.andThen(wakeDue(options), count(options))),
+      every(forgetEveryMs, forget(options))
+    ],
+    { concurrency: "unbounded" }
+  ) as unknown as Effect.Effect<never>
+
+const every = (periodMs: number, effect: Effect.Effect<void, Unavailable>) =>
+  Effect.sleep(periodMs).pipe(
+    Effect.andThen(effect),
+    Effect.catchTag("Unavailable", ({ reason }) => Effect.logDebug("the sweeper found no database", reason)),
+    Effect.forever
+  )
+
+const pages = Effect.fnUntraced(function* (database: Database["Service"], page: Page, wake: (id: string) => void) {
+  let after = ""
+  for (;;) {
+    const ids = yield* page(database, after, pageMax)
+    ids.forEach(wake)
+    if (ids.length < pageMax) return
+    after = ids.at(-1)!
+    yield* Effect.sleep(pagePauseMs)
+  }
+})
+
+const wakeDue = Effect.fnUntraced(function* ({ accounts, database }: SweeperOptions) {
+  const nowMs = yield* Clock.currentTimeMillis
+  for (const id of yield* withTimers(database, nowMs + timersEveryMs, pageMax)) {
+    const conversations = accounts().get(accountOf(id))?.conversations
+    if (conversations?.isLive(id) === false) conversations.wake(id)
+  }
+})
+
+const count = Effect.fnUntraced(function* ({ counted, database }: SweeperOptions) {
+  const counts = yield* census(database)
+  counted(counts.reduce((sum, { count, term }) => (term === "pending" ? sum + count : sum), 0))
+})
+
+const forget = Effect.fnUntraced(function* ({ database, dedupKeptMs }: SweeperOptions) {
+  const nowMs = yield* Clock.currentTimeMillis
+  while ((yield* forgetSettled(database, nowMs - dedupKeptMs, forgetMax)) === forgetMax)
+    yield* Effect.sleep(pagePauseMs)
+})

@@ -1,0 +1,130 @@
+/** The `parley` command: what was typed, what is printed, and the exit code. */
+import { Console, Data, Effect, Option } from "effect"
+import * as Argument from "effect/cli/Argument"
+import * as CliConfig from "effect/cli/CliConfig"
+import type { CliError } from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import type { ConfigError } from "./config.ts"
+import type { Environment } from "./config-document.ts"
+import { loadConfig } from "./config-load.ts"
+import type { Config } from "./config-schema.ts"
+
+/** The server cannot start, for a reason outside of its code: `reason` says what, where, and the mend. */
+export class StartTrouble extends Data.TaggedError("StartTrouble")<{
+  readonly reason: string
+  readonly exitCode?: number
+}> {}
+
+export interface CommandOptions<R> {
+  /** What was typed after `parley`. */
+  readonly typed: ReadonlyArray<string>
+  readonly environment: Environment
+  readonly version: string
+  /** Runs the server until it is told to stop. */
+  readonly start: (config: Config) => Effect.Effect<void, StartTrouble, R>
+}
+
+const exitCodes = {
+  ok: 0,
+  trouble: 1,
+  /** As shells have it. */
+  usage: 2,
+  /** EX_CONFIG of sysexits.h: starting again cannot help. */
+  config: 78
+}
+
+/** Runs what was typed and gives the exit code. Answers are on stdout, what is wrong is on stderr, without a stack. */
+export const runCommand = <R>(options: CommandOptions<R>): Effect.Effect<number, never, R | Command.Environment> => {
+  const run: (typed: ReadonlyArray<string>) => Effect.Effect<void, Failure, R | Command.Environment> = Command.runWith(
+    parley(options, (typed) => run(typed)),
+    { version: options.version }
+  )
+  return run(options.typed).pipe(
+    Effect.as(exitCodes.ok),
+    Effect.catch(explain),
+    Effect.provideService(CliConfig.CliConfig, { builtIns: [GlobalFlag.Help, GlobalFlag.Version] }),
+    Effect.provideService(CliOutput.Presenter, presenter)
+  )
+}
+
+type Failure = CliError | ConfigError | StartTrouble
+
+function parley<R>(
+  { environment, start }: CommandOptions<R>,
+  run: (typed: ReadonlyArray<string>) => Effect.Effect<void, Failure, R | Command.Environment>
+) {
+  const flag = (name: string, hint: string, description: string) =>
+    Flag.String(name).pipe(Flag.withMetavar(hint), Flag.withDescription(description), Flag.optional)
+  const flags = {
+    config: flag(
+      "config",
+      "FILE",
+      "The configuration file. Without it: PARLEY_CONFIG, else parley.yaml, if there is one."
+    ),
+    port: flag("port", "N", "The port to listen on. Without it: PORT, the file, 8080."),
+    host: flag("host", "H", "The address to listen on. Without it: HOST, the file, 127.0.0.1."),
+    data: flag("data", "DIR", "Where everything is kept. Without it: PARLEY_DATA, the file, .parley.")
+  }
+  const startCommand = Command.make("start", flags, (given) =>
+    Effect.flatMap(loadConfig(environment, written(given)), start)
+  ).pipe(
+    Command.withDescription("Run the server until it is told to stop (Ctrl-C, SIGTERM)."),
+    Command.withExamples([
+      { command: "parley start", description: "Web chat and API at http://127.0.0.1:8080" },
+      {
+        command: "parley start --port 9000 --data /var/lib/parley",
+        description: "Another port, another data directory"
+      },
+      { command: "HOST=0.0.0.0 PARLEY_TOKEN=… parley start", description: "Open to other machines" }
+    ])
+  )
+  const topic = Argument.String("command").pipe(Argument.optional)
+  const help = Command.make("help", { topic }, (given) => run([...Option.toArray(given.topic), "--help"])).pipe(
+    Command.withDescription("Say how parley, or one of its commands, is used.")
+  )
+  const version = Command.make("version", {}, () => run(["--version"])).pipe(
+    Command.withDescription("Print the version.")
+  )
+  return Command.make("parley").pipe(
+    Command.withDescription("A self-hosted assistant: people write, a model on this machine answers."),
+    Command.withExamples([{ command: "parley start", description: "Web chat and API at http://127.0.0.1:8080" }]),
+    Command.withSubcommands([startCommand, help, version])
+  )
+}
+
+/** Only the flags that were given. */
+function written<K extends string>(flags: Readonly<Record<K, Option.Option<string>>>): Partial<Record<K, string>> {
+  const given = Object.entries<Option.Option<string>>(flags).flatMap(([name, value]) =>
+    Option.isSome(value) ? [[name, value.value]] : []
+  )
+  return Object.fromEntries(given)
+}
+
+/** Help that was not asked for would push the one line that matters off the screen. */
+const presenter: CliOutput.Presenter = {
+  present: (event) => {
+    if (event._tag !== "InvalidInvocation") return CliOutput.defaultPresenter.present(event)
+    const lines = event.errors.map(({ message }) => message.replace(/\s*\n\s*/g, " "))
+    return Console.error([...lines, `See: ${event.commandPath.join(" ")} --help`].join("\n"))
+  }
+}
+
+function explain(failure: Failure): Effect.Effect<number> {
+  switch (failure._tag) {
+    case "ConfigError": {
+      const lines = failure.problems.map((problem) => `  ${problem}`)
+      return Effect.as(
+        Console.error(["parley cannot start with this configuration:", ...lines].join("\n")),
+        exitCodes.config
+      )
+    }
+    case "StartTrouble":
+      return Effect.as(Console.error(`parley cannot start: ${failure.reason}`), failure.exitCode ?? exitCodes.trouble)
+    default:
+      // The presenter has said it.
+      return Effect.succeed(exitCodes.usage)
+  }
+}

@@ -1,0 +1,47 @@
+/** Reads the configuration file, if there is one, and checks it together with the environment and the flags. */
+import { Effect, FileSystem, Result, Stream } from "effect"
+import { ConfigError, type Flags, parseConfig } from "./config.ts"
+import type { Environment } from "./config-document.ts"
+import type { Config } from "./config-schema.ts"
+
+const fileMaxBytes = 1024 * 1024
+const defaultPath = "parley.yaml"
+const reasons: Readonly<Record<string, string>> = {
+  BadResource: "it is not a file",
+  NotFound: "there is no such file",
+  PermissionDenied: "this user may not read it"
+}
+
+/** `config` is the path of `--config`; without it and PARLEY_CONFIG, a missing `parley.yaml` is no error. */
+export const loadConfig = Effect.fn("loadConfig")(function* (
+  environment: Environment,
+  flags: Flags & { readonly config?: string }
+): Effect.fn.Return<Config, ConfigError, FileSystem.FileSystem> {
+  const named = namedPath(environment, flags.config)
+  const text = yield* readText(named?.path ?? defaultPath).pipe(
+    Effect.catchTag("PlatformError", (error) => {
+      if (error.reason._tag === "NotFound" && named === undefined) return Effect.succeed(undefined)
+      const who = named === undefined ? "" : `, which ${named.by} names,`
+      const why = reasons[error.reason._tag] ?? error.reason._tag
+      return Effect.fail(ConfigError.of([`${named?.path ?? defaultPath}${who} cannot be read: ${why}`]))
+    })
+  )
+  const file = text === undefined ? undefined : { name: named?.path ?? defaultPath, text }
+  return yield* Effect.fromResult(parseConfig({ environment, file, flags }))
+})
+
+function namedPath(environment: Environment, flag: string | undefined) {
+  if (flag !== undefined) return { by: "--config", path: flag }
+  const path = environment["PARLEY_CONFIG"] ?? ""
+  return path === "" ? undefined : { by: "PARLEY_CONFIG", path }
+}
+
+/** At most one byte more than is allowed is read: the path may be a pipe, or never end. */
+const readText = Effect.fnUntraced(function* (path: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const chunks = yield* Stream.runCollect(fileSystem.stream(path, { bytesToRead: fileMaxBytes + 1 }))
+  const bytes = Buffer.concat(chunks)
+  if (bytes.length > fileMaxBytes) return yield* Effect.fail(ConfigError.of([`${path} is longer than 1 MiB`]))
+  const text = Result.try(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes))
+  return yield* Effect.fromResult(Result.mapError(text, () => ConfigError.of([`${path} is not UTF-8 text`])))
+})

@@ -1,0 +1,190 @@
+/** What `parley.yaml` can say: every key with its default, its bounds and the sentence that editors show. */
+import { Effect, Schema } from "effect"
+
+const dayMs = 86_400_000
+const mebibyte = 1024 * 1024
+/** Standard Webhooks: "between 24 bytes (192 bits) and 64 bytes (512 bits)". */
+const webhookSecretBytes = { min: 24, max: 64 }
+
+/**
+ * `expected` ends the sentence "expected …" of a problem. What a text must look like stays out of the JSON Schema:
+ * an editor sees `${NAME}` before the environment fills it in.
+ */
+const text = (expected: string, fits: (value: string) => boolean) =>
+  Schema.String.check(Schema.makeFilter(fits, { expected, toJsonSchema: () => [{}, true] }))
+
+const secret = (expected: string, fits: (value: string) => boolean, description: string) =>
+  Schema.RedactedFromValue(text(expected, fits).annotate({ description }))
+
+const whole = (minimum: number, maximum: number) => {
+  const expected = `a whole number from ${minimum} to ${maximum}`
+  return Schema.Finite.check(Schema.isInt({ expected }), Schema.isBetween({ minimum, maximum }, { expected })).annotate(
+    { expected }
+  )
+}
+
+const oneOf = <const Values extends ReadonlyArray<string | false>>(values: Values) =>
+  Schema.Literals(values).annotate({ expected: values.map((value) => `\`${value}\``).join(" or ") })
+
+const bool = Schema.Boolean.annotate({ expected: "`true` or `false`" })
+const path = text("a path", (value) => value !== "" && !value.includes("\0"))
+const slug = text("1 to 64 of a-z, 0-9, `_` and `-`", (value) => /^[a-z0-9_-]{1,64}$/.test(value))
+const key = (description: string) => secret("text without spaces", (value) => /^[\x21-\x7e]+$/.test(value), description)
+
+const isAddress = (value: string, protocols: ReadonlyArray<string>) =>
+  URL.canParse(value) && protocols.includes(new URL(value).protocol) && new URL(value).hostname !== ""
+
+/** `fetch` refuses an address with a password in it, and the log would show it. */
+const webAddress = text(
+  "an http(s) address without a user name in it",
+  (value) => isAddress(value, ["http:", "https:"]) && `${new URL(value).username}${new URL(value).password}` === ""
+)
+
+const webhookSecret = secret(
+  `\`whsec_\` and the base64 of ${webhookSecretBytes.min} to ${webhookSecretBytes.max} bytes ` +
+    '(this makes one: echo "whsec_$(openssl rand -base64 32)")',
+  (value) => {
+    const base64 = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(value)?.[1] ?? ""
+    const bytes = Buffer.from(base64, "base64").length
+    return bytes >= webhookSecretBytes.min && bytes <= webhookSecretBytes.max
+  },
+  "The shared secret of Standard Webhooks, for both directions: best as $" + "{NAME}, from the environment."
+)
+
+/** A key that may be left out. */
+const setting = <S extends Schema.Top>(schema: S, value: S["Encoded"], description: string) =>
+  // An annotated schema has the type that it had; `Rebuild` cannot say so of a type parameter.
+  (schema.annotate({ description, default: value }) as S).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
+
+const Limits = Schema.Struct({
+  inboxMax: setting(whole(1, 10_000_000), 100_000, "Events that wait to be answered, over all conversations."),
+  conversationInboxMax: setting(whole(1, 10_000), 64, "Events that wait to be answered in one conversation."),
+  bodyMaxBytes: setting(whole(1024, 64 * mebibyte), mebibyte, "Longest body of an HTTP request."),
+  textMaxBytes: setting(whole(1, mebibyte), 65_536, "Longest text of one message of a person."),
+  queueMax: setting(whole(1, 100_000), 1000, "Turns that wait for a slot of the model."),
+  answerTokensMax: setting(whole(1, 1_000_000), 512, "Longest answer, in tokens."),
+  turnMaxMs: setting(whole(1000, dayMs), 300_000, "Longest time from the start of a turn to its end."),
+  idleMs: setting(whole(1000, dayMs), 300_000, "A conversation that is idle for so long leaves memory."),
+  mailboxMax: setting(whole(1, 10_000), 64, "Events in the mailbox of one live conversation.")
+}).annotate({ expected: "a map of limits" })
+
+const Retention = Schema.Struct({
+  dedupDays: setting(whole(30, 3650), 30, "A platform that repeats an event within these days is not answered twice.")
+}).annotate({ expected: "a map" })
+
+const Logs = Schema.Struct({
+  dir: Schema.optionalKey(
+    path.annotate({ description: "A folder for log files, one a day; they go to stdout as well." })
+  )
+}).annotate({ expected: "a map" })
+
+const Webhook = Schema.Struct({
+  kind: oneOf(["webhook"]).annotate({ description: "The platform of this channel." }),
+  account: slug.annotate({ description: "Its name here, and the end of its address /api/webhook/{account}." }),
+  secret: webhookSecret,
+  callback: webAddress.annotate({ description: "Where the answers are sent, by POST." }),
+  policy: setting(
+    oneOf(["collect", "interrupt"]),
+    "collect",
+    "What a message does that arrives during an answer: it waits for the next turn, or ends this one."
+  ),
+  settleMs: setting(whole(0, 60_000), 0, "Messages that come within this time of each other become one turn."),
+  attemptsMax: setting(whole(1, 100), 12, "Sends of one answer before it becomes a dead letter."),
+  giveUpAfterMs: setting(
+    whole(1000, 30 * dayMs),
+    dayMs,
+    "The age at which an undelivered answer becomes a dead letter."
+  )
+}).annotate({ expected: "a map that describes a channel" })
+
+const modelName = setting(slug, "default", "Its name in /v1/models.")
+
+const LlamaModel = Schema.Struct({
+  name: modelName,
+  engine: Schema.Literal("llama").annotate({ description: "A GGUF file, run on this machine." }),
+  file: path.annotate({ description: "The GGUF file. A relative path starts at the working directory." }),
+  slots: setting(whole(1, 256), 4, "Turns that are decoded together."),
+  contextTokens: setting(whole(128, 1_048_576), 2048, "Tokens of prompt and answer together, in each slot."),
+  gpu: Schema.optionalKey(
+    oneOf(["auto", "cuda", "vulkan", "metal", false]).annotate({
+      description: "The graphics interface to compute with."
+    })
+  )
+})
+
+const OpenAiModel = Schema.Struct({
+  name: modelName,
+  engine: Schema.Literal("openai").annotate({ description: "A server that speaks OpenAI's protocol." }),
+  baseUrl: webAddress.annotate({ description: "Its address, including /v1." }),
+  apiKey: Schema.optionalKey(key("Its API key: best as $" + "{NAME}, from the environment.")),
+  model: Schema.optionalKey(
+    text("a name", (value) => value !== "").annotate({ description: "The name of the model at that server." })
+  ),
+  slots: setting(whole(1, 10_000), 16, "Turns that it is given at the same time.")
+})
+
+const Model = Schema.Union([LlamaModel, OpenAiModel]).annotate({
+  expected: "a map with `engine: llama` or `engine: openai`"
+})
+
+const systemPrompt =
+  "You are a helpful assistant. Answer briefly and honestly, in the language of the person who writes to you. " +
+  "Say so when you do not know."
+
+export const ConfigFile = Schema.Struct({
+  host: setting(
+    text("a host name or an IP address", (value) => /^[A-Za-z0-9.:_-]{1,253}$/.test(value)),
+    "127.0.0.1",
+    "The address to listen on (HOST). Any other than loopback needs a token."
+  ),
+  port: setting(whole(0, 65_535), 8080, "The port to listen on (PORT); 0 takes a free one."),
+  databaseUrl: Schema.optionalKey(
+    secret(
+      "an address such as postgres://user:password@host:5432/name",
+      (value) => isAddress(value, ["postgres:", "postgresql:"]),
+      "A PostgreSQL of yours (DATABASE_URL). When left out, Parley runs one in the data directory."
+    )
+  ),
+  dataDir: setting(
+    path,
+    ".parley",
+    "Where everything is kept (PARLEY_DATA). A relative path starts at the working directory."
+  ),
+  token: Schema.optionalKey(key("The bearer token of /v1, /metrics and the operator's routes (PARLEY_TOKEN).")),
+  debug: setting(bool, false, "Write debug lines and the texts of messages to the log (AI_DEBUG)."),
+  durability: setting(
+    oneOf(["strict", "relaxed"]),
+    "strict",
+    "Whether a database that may lose what it said is stored is refused."
+  ),
+  drainMs: setting(whole(0, 600_000), 8000, "Longest wait for running turns when the server is stopped."),
+  limits: setting(Limits, {}, "What is bounded, and how far."),
+  retention: setting(Retention, {}, "How long things are kept."),
+  logs: setting(Logs, {}, "Where logs go besides stdout."),
+  systemPrompt: setting(
+    text("text", () => true),
+    systemPrompt,
+    "What the model is told before every conversation."
+  ),
+  channels: setting(
+    Schema.Array(Webhook).annotate({ expected: "a list of channels" }),
+    [],
+    "Where people write from, besides the web chat."
+  ),
+  models: setting(
+    Schema.Array(Model).annotate({ expected: "a list of models" }),
+    [],
+    "The models (PARLEY_MODEL replaces them). The first one is the default; none is the built-in one."
+  )
+}).annotate({ expected: "a map of settings" })
+
+/** Everything an operator can set, checked and with its defaults. Plain data; what is secret is `Redacted`. */
+export interface Config extends Schema.Schema.Type<typeof ConfigFile> {}
+export type ChannelConfig = Config["channels"][number]
+export type ModelConfig = Config["models"][number]
+
+/** The JSON Schema of `parley.yaml`, for editors: kept in `docs/parley.schema.json`. */
+export function configJsonSchema(): unknown {
+  const { schema } = Schema.toJsonSchemaDocument(ConfigFile, { onExcessProperty: "error" })
+  return { $schema: "https://json-schema.org/draft/2020-12/schema", title: "parley.yaml", ...schema }
+}

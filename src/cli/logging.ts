@@ -1,0 +1,99 @@
+/**
+ * Log lines: JSON on stdout, and in daily files where the operator wants them; short lines for a person on a terminal.
+ *
+ *   L4. A `Redacted` value is never written, and a `PrivateText` only in debug.
+ *   L5. Whoever logs is never held up and never fails, whatever is logged and wherever it goes.
+ */
+import type { Writable } from "node:stream"
+import { Cause, Effect, Formatter, Layer, Logger, References, Result } from "effect"
+import { PrivateText } from "../domain/private-text.ts"
+import { openLogFiles } from "./log-files.ts"
+import { makeSink } from "./log-sink.ts"
+
+export interface LoggingOptions {
+  /** Lines of level debug, and the texts of messages. */
+  readonly debug: boolean
+  /** A folder for log files. */
+  readonly dir?: string | undefined
+}
+
+/** `{"at", "level", "message", ...annotations, "cause"?}`; names that an annotation shares with these are ours. */
+interface LogLine {
+  readonly at: string
+  readonly level: string
+  readonly message: string
+  readonly annotations: Readonly<Record<string, unknown>>
+  readonly cause: string | undefined
+}
+
+const lineMaxUnits = 64 * 1024
+
+/** The logger of a server. Its scope ends with a flush. Fails when the folder cannot be used. */
+export const layerLogging = (options: LoggingOptions, stdout: Writable & { isTTY?: boolean } = process.stdout) =>
+  Layer.mergeAll(
+    Logger.layer([makeLogger(options, stdout)]),
+    Layer.succeed(References.MinimumLogLevel, options.debug ? "Debug" : "Info")
+  )
+
+const makeLogger = Effect.fnUntraced(function* (
+  { debug, dir }: LoggingOptions,
+  stdout: Writable & { isTTY?: boolean }
+) {
+  const terminal = makeSink(stdout, stdout.isTTY ? (lines) => `${lines} log lines lost` : lostLine)
+  yield* Effect.addFinalizer(() => terminal.flush)
+  const files = dir === undefined ? undefined : yield* openLogFiles({ dir, lostLine })
+  return Logger.make<unknown, void>(({ cause, date, fiber, logLevel, message }) => {
+    const line: LogLine = {
+      at: date.toISOString(),
+      level: logLevel.toLowerCase(),
+      message: (Array.isArray(message) ? message : [message]).map((part) => textOf(shown(part, debug))).join(" "),
+      annotations: mapped(fiber.getRef(References.CurrentLogAnnotations), (value) => shown(value, debug)),
+      cause: cause.reasons.length === 0 ? undefined : Cause.pretty(cause)
+    }
+    const json = stdout.isTTY && files === undefined ? "" : jsonOf(line)
+    terminal.write(stdout.isTTY ? humanOf(line) : json)
+    files?.write(json, date.getTime())
+  })
+})
+
+function shown(value: unknown, debug: boolean): unknown {
+  if (value instanceof PrivateText) return debug ? value.reveal() : value.toString()
+  return value
+}
+
+function mapped(record: Readonly<Record<string, unknown>>, f: (value: unknown) => unknown) {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, f(value)]))
+}
+
+function jsonOf({ annotations, at, cause, level, message }: LogLine): string {
+  const own = { at, level, message }
+  const json = Result.try(() => Formatter.formatJson({ ...own, ...annotations, ...own, ...(cause && { cause }) }))
+  const line = Result.getOrElse(json, (error) => JSON.stringify({ ...own, unwritable: String(error) }))
+  return line.length <= lineMaxUnits ? line : JSON.stringify({ ...own, message: clipped(message), units: line.length })
+}
+
+/** The day and the zone are left out: somebody is watching. */
+function humanOf({ annotations, at, cause, level, message }: LogLine): string {
+  const notes = Object.entries(annotations).flatMap(([key, value]) =>
+    value === undefined ? [] : [`  ${key}=${textOf(value)}`]
+  )
+  const line = `${at.slice(11, 19)} ${level.padEnd(5)} ${message}${notes.join("")}${cause ? `\n${cause}` : ""}`
+  // What somebody else wrote must not steer the terminal.
+  return clipped(line).replace(/[^\P{Cc}\n\t]/gu, "?")
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value
+  return Result.getOrElse(
+    Result.try(() => Formatter.formatJson(value)),
+    (error) => `(unwritable: ${error})`
+  )
+}
+
+function clipped(text: string): string {
+  return text.length <= lineMaxUnits / 8 ? text : `${text.slice(0, lineMaxUnits / 8)}…`
+}
+
+function lostLine(lines: number): string {
+  return JSON.stringify({ level: "warn", message: "log lines lost: the reader is too slow", lines })
+}

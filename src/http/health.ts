@@ -1,0 +1,22 @@
+/** What is up, what is not, and why. */
+import { Effect } from "effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+
+export interface Health {
+  readonly ready: boolean
+  readonly durability: "strict" | "relaxed"
+  /** What each part says of itself: "up", or why it is not. */
+  readonly parts: Readonly<Record<string, string>>
+}
+
+/** Live: the process answers. Ready: an event that comes now is accepted and a model would answer it. */
+export const healthRoutes = (health: Effect.Effect<Health>) =>
+  [
+    HttpRouter.add("GET", "/health/live", HttpServerResponse.jsonUnsafe({ live: true })),
+    HttpRouter.add(
+      "GET",
+      "/health/ready",
+      Effect.map(health, (report) => HttpServerResponse.jsonUnsafe(report, { status: report.ready ? 200 : 503 }))
+    )
+  ] as const

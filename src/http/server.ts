@@ -1,0 +1,79 @@
+/** Everything that is reached over HTTP. Sizes and times are bounded before bytes are read. */
+import { createServer, type Server } from "node:http"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Data, Effect, Layer, type Redacted, type Scope } from "effect"
+import * as ByteSize from "effect/ByteSize"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
+import * as HttpRouter from "effect/http/HttpRouter"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import type { Account } from "../actors/account.ts"
+import { type Health, healthRoutes } from "./health.ts"
+import { metricsRoute } from "./metrics.ts"
+import { notFound } from "./problem.ts"
+import { webhookRoute } from "./webhook-route.ts"
+
+export interface HttpOptions {
+  readonly host: string
+  readonly port: number
+  readonly bodyMaxBytes: number
+  /** The bearer of the operator's routes; without one they are open to this machine. */
+  readonly token: Redacted.Redacted | undefined
+  /** The account of `channel/account`, while it is open. */
+  readonly accountOf: (id: string) => Account | undefined
+  readonly health: Effect.Effect<Health>
+  /** Prometheus' text format. */
+  readonly metrics: Effect.Effect<string>
+}
+
+/** `reason` is a sentence with the mend. */
+export class NotListening extends Data.TaggedError("NotListening")<{ readonly reason: string }> {}
+
+const headersMaxBytes = 16 * 1024
+const headersMaxMs = 10_000
+const requestMaxMs = 30_000
+const connectionsMax = 20_000
+const keepAliveMs = 65_000
+
+/** Listens until the scope closes; what is being answered then may end. Gives the address it listens on. */
+export const listen = Effect.fn("Http.listen")(function* (
+  options: HttpOptions
+): Effect.fn.Return<string, NotListening, Scope.Scope> {
+  const server = createServer({
+    maxHeaderSize: headersMaxBytes,
+    headersTimeout: headersMaxMs,
+    requestTimeout: requestMaxMs,
+    keepAliveTimeout: keepAliveMs,
+    connectionsCheckingInterval: 5_000
+  })
+  server.maxConnections = connectionsMax
+  const routes = Layer.mergeAll(
+    ...healthRoutes(options.health),
+    metricsRoute(options.metrics, options.token),
+    webhookRoute(options.accountOf, options.bodyMaxBytes),
+    HttpRouter.add("*", "*", notFound)
+  )
+  const app = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+    Layer.provide(
+      NodeHttpServer.layer(() => server, { host: options.host, port: options.port, gracefulShutdownTimeout: 1_000 })
+    ),
+    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(options.bodyMaxBytes)))
+  )
+  yield* Layer.build(app).pipe(Effect.mapError((error) => new NotListening({ reason: sentenceOf(error, options) })))
+  return addressOf(server, options)
+})
+
+function addressOf(server: Server, { host, port }: HttpOptions): string {
+  const address = server.address()
+  const bound = typeof address === "object" && address !== null ? address.port : port
+  return `http://${host.includes(":") ? `[${host}]` : host}:${bound}`
+}
+
+function sentenceOf(error: HttpServerError.ServeError, { host, port }: HttpOptions): string {
+  const code = (error.cause as { readonly code?: string } | undefined)?.code
+  if (code === "EADDRINUSE") {
+    return `Port ${port} of ${host} is in use. Stop what listens there, or choose another port: PORT=${port + 1}`
+  }
+  if (code === "EACCES") return `Port ${port} is reserved for the system. Choose one above 1023: PORT=8080`
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") return `This machine has no address ${host}. Set HOST=127.0.0.1`
+  return `Parley cannot listen on ${host}:${port}: ${code ?? String(error.cause)}`
+}

@@ -1,0 +1,49 @@
+/** One attempt at one answer: what an engine says until it has finished, asked again while it has no room. */
+import { Effect, Stream } from "effect"
+import { type Engine, type EngineError, EngineLost, type InferenceRequest, type Token } from "./engine.ts"
+
+export interface Patience {
+  /** The least pause before a busy engine is asked again, whatever it said. */
+  readonly busyMinMs: number
+  /** All pauses together; then it fails with `EngineBusy`. */
+  readonly busyMaxMs: number
+}
+
+/** Succeeds once `onToken` had the `finish`, which is the last token it gets, and the engine's stream is over. */
+export const runAttempt = Effect.fnUntraced(function* (
+  engine: Engine,
+  request: InferenceRequest,
+  { busyMaxMs, busyMinMs }: Patience,
+  onToken: (token: Token) => void
+) {
+  for (let waitedMs = 0; ; ) {
+    const busy = yield* Effect.catchTag(generate(engine, request, onToken), "EngineBusy", Effect.succeed)
+    if (busy === undefined) return
+    const waitMs = Math.max(busy.retryAfterMs, busyMinMs)
+    waitedMs += waitMs
+    if (waitedMs > busyMaxMs) return yield* busy
+    yield* Effect.sleep(waitMs)
+  }
+})
+
+function generate(
+  engine: Engine,
+  request: InferenceRequest,
+  onToken: (token: Token) => void
+): Effect.Effect<undefined, EngineError> {
+  let isFinished = false
+  const pass = (tokens: ReadonlyArray<Token>) =>
+    Effect.sync(() => {
+      for (const token of tokens) {
+        if (isFinished) return
+        isFinished = token.type === "finish"
+        onToken(token)
+      }
+    })
+  return Effect.matchEffect(Stream.runForEachArray(engine.generate(request), pass), {
+    // What has finished stays finished, whatever becomes of the engine.
+    onFailure: (error) => (isFinished ? Effect.undefined : Effect.fail(error)),
+    onSuccess: () =>
+      isFinished ? Effect.undefined : Effect.fail(new EngineLost({ reason: "The answer stopped before its end." }))
+  })
+}

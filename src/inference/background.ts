@@ -1,0 +1,53 @@
+/** An engine that is opened while the server already accepts: requests wait for it, and a broken one says why. */
+import { Deferred, Effect, Exit, type Scope, Stream } from "effect"
+import { type Engine, type EngineBroken, EngineLost, type OpenEngine } from "./engine.ts"
+
+export interface BackgroundOptions {
+  readonly name: string
+  readonly slotsMax: number
+  readonly open: OpenEngine
+}
+
+export interface Background {
+  readonly engine: Engine
+  /** Succeeds when it is open, and fails when it never will be. */
+  readonly opened: Effect.Effect<void, EngineBroken>
+}
+
+/** The engine closes with the scope, whether it is open by then or not. */
+export const openInBackground = Effect.fn("openInBackground")(function* (
+  options: BackgroundOptions
+): Effect.fn.Return<Background, never, Scope.Scope> {
+  const deferred = yield* Deferred.make<Engine, EngineBroken>()
+  let opened: Exit.Exit<Engine, EngineBroken> | undefined
+  const settle = (exit: Exit.Exit<Engine, EngineBroken>) => {
+    opened = exit
+    return Deferred.done(deferred, exit)
+  }
+  yield* Effect.forkScoped(Effect.onExit(options.open, settle), { startImmediately: true })
+  const now = <A>(whenOpen: (engine: Engine) => Effect.Effect<A>, otherwise: (reason: string) => A) =>
+    Effect.suspend(() => {
+      if (opened === undefined) return Effect.succeed(otherwise("it is being loaded"))
+      return Exit.isSuccess(opened) ? whenOpen(opened.value) : Effect.succeed(otherwise("it is broken"))
+    })
+  const lost = ({ reason }: EngineBroken) => new EngineLost({ reason })
+  return {
+    engine: {
+      name: options.name,
+      slotsMax: options.slotsMax,
+      generate: (request) =>
+        Stream.unwrap(
+          Effect.map(Effect.mapError(Deferred.await(deferred), lost), (engine) => engine.generate(request))
+        ),
+      isReady: now(
+        (engine) => engine.isReady,
+        () => false
+      ),
+      trouble: now<string | undefined>(
+        (engine) => engine.trouble,
+        (reason) => reason
+      )
+    },
+    opened: Effect.asVoid(Deferred.await(deferred))
+  }
+})

@@ -1,0 +1,272 @@
+/**
+ * llama.cpp in a supervised child process of its own: a GGML_ASSERT kills its process, and that must not be ours.
+ *
+ *   L1. A worker that ends, or is silent for `progressMaxMs`, is killed and replaced; what it was answering fails with
+ *       `EngineLost` at once.
+ *   L2. A request that comes while there is no worker waits for the next one, at most `loadMaxMs`.
+ *   L3. An interrupted request is out of the worker's next step.
+ *   L4. No worker outlives the scope, nor the server.
+ */
+import { availableParallelism } from "node:os"
+import { Cause, Clock, Deferred, Effect, Exit, Latch, Queue, Random, type Scope, Stream } from "effect"
+import {
+  type Engine,
+  EngineBroken,
+  EngineBusy,
+  type EngineError,
+  EngineLost,
+  EngineRefused,
+  type InferenceRequest,
+  PromptTooLong,
+  type Token
+} from "./engine.ts"
+import { ggufProblem } from "./gguf-file.ts"
+import type { Decoded, FromWorker, Job, WorkerOptions } from "./worker/wire.ts"
+import { startWorker, type WorkerProcess } from "./worker-process.ts"
+
+export interface LlamaOptions {
+  readonly name: string
+  readonly file: string
+  readonly slotsMax: number
+  /** Of one sequence, prompt and answer. An answer may have half of it, however much is asked for. */
+  readonly contextTokens: number
+  /** False unless a GPU build of node-llama-cpp is installed. */
+  readonly gpu?: "auto" | false
+  readonly threads?: number
+  /** Prompt tokens decoded at a time: more is faster for the one, fewer is smoother for the others. */
+  readonly stepTokensMax?: number
+  /** The longest a decode step may take. */
+  readonly progressMaxMs: number
+  readonly loadMaxMs: number
+  readonly restartDelayMinMs?: number
+  readonly restartDelayMaxMs?: number
+}
+
+export interface LlamaEngine extends Engine {
+  readonly workerPid: Effect.Effect<number | undefined>
+  /** Since it was opened. */
+  readonly counts: Effect.Effect<Counts>
+}
+
+export interface Counts {
+  readonly restarts: number
+  /** Decode steps, the sequences in them, and the tokens that went in. */
+  readonly steps: number
+  readonly rows: number
+  readonly tokens: number
+}
+
+const defaults = { gpu: false, stepTokensMax: 256, restartDelayMinMs: 100, restartDelayMaxMs: 10_000 } as const
+const busyRetryAfterMs = 1_000
+/** A worker is silent when this many equal parts of its time pass without a word: one late wake-up of ours is none. */
+const silentTicksMax = 4
+
+/** Waits until the model is loaded, or never can be. */
+export const openLlama = Effect.fn("openLlama")(function* (
+  options: LlamaOptions
+): Effect.fn.Return<LlamaEngine, EngineBroken, Scope.Scope> {
+  const problem = yield* ggufProblem(options.file)
+  if (problem !== undefined) return yield* broken(options, problem)
+  const state: State = {
+    options: { ...defaults, ...options },
+    ready: yield* Latch.make(),
+    running: new Map(),
+    counts: { restarts: 0, steps: 0, rows: 0, tokens: 0 },
+    worker: undefined,
+    trouble: "it is being loaded",
+    inUse: 0,
+    lastKey: 0
+  }
+  const opened = yield* Deferred.make<void, EngineBroken>()
+  yield* Effect.forkScoped(supervise(state, opened))
+  yield* Deferred.await(opened)
+  return {
+    name: options.name,
+    slotsMax: options.slotsMax,
+    generate: (request) => Stream.unwrap(generate(state, request)),
+    isReady: Effect.sync(() => state.worker !== undefined),
+    trouble: Effect.sync(() => state.trouble),
+    workerPid: Effect.sync(() => state.worker?.pid),
+    counts: Effect.sync(() => ({ ...state.counts }))
+  }
+})
+
+type Tokens = Queue.Queue<Token, EngineError | Cause.Done>
+
+interface State {
+  readonly options: Required<Omit<LlamaOptions, "threads">> & LlamaOptions
+  /** Open while there is a worker. */
+  readonly ready: Latch.Latch
+  readonly running: Map<number, Tokens>
+  readonly counts: { -readonly [Count in keyof Counts]: Counts[Count] }
+  worker: WorkerProcess | undefined
+  trouble: string | undefined
+  inUse: number
+  lastKey: number
+}
+
+const generate = Effect.fnUntraced(function* (state: State, request: InferenceRequest) {
+  yield* Effect.acquireRelease(takeSlot(state), () => Effect.sync(() => state.inUse--))
+  const { loadMaxMs } = state.options
+  yield* state.ready.await.pipe(
+    Effect.timeoutOrElse({
+      duration: loadMaxMs,
+      orElse: () => new EngineLost({ reason: `there was no worker for ${loadMaxMs} ms: ${state.trouble}` })
+    })
+  )
+  // Bounded by the answer: one item for each step that it is in.
+  const tokens: Tokens = yield* Queue.unbounded<Token, EngineError | Cause.Done>()
+  const seed = request.seed ?? (yield* Random.nextIntBetween(0, seedMax))
+  yield* Effect.acquireRelease(begin(state, { ...request, seed }, tokens), (key) =>
+    Effect.sync(() => abort(state, key))
+  )
+  return Stream.fromQueue(tokens)
+})
+
+const seedMax = 2 ** 32 - 1
+
+const takeSlot = (state: State) =>
+  Effect.suspend(() => {
+    if (state.inUse >= state.options.slotsMax) return new EngineBusy({ retryAfterMs: busyRetryAfterMs })
+    state.inUse++
+    return Effect.void
+  })
+
+const begin = (state: State, request: InferenceRequest & { readonly seed: number }, tokens: Tokens) =>
+  Effect.suspend(() => {
+    if (state.worker === undefined) return new EngineLost({ reason: state.trouble ?? "its worker is gone" })
+    const { answerTokensMax, messages, seed, stop, temperature } = request
+    const job: Job = { key: ++state.lastKey, messages, answerTokensMax, temperature, seed: seed >>> 0, stop }
+    state.running.set(job.key, tokens)
+    state.worker.send({ type: "generate", job })
+    return Effect.succeed(job.key)
+  })
+
+function abort({ running, worker }: State, key: number): void {
+  if (running.delete(key)) worker?.send({ type: "abort", key })
+}
+
+const supervise = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferred<void, EngineBroken>) {
+  const { name, restartDelayMaxMs, restartDelayMinMs } = state.options
+  let delayMs = restartDelayMinMs
+  for (;;) {
+    const startedMs = yield* Clock.currentTimeMillis
+    const how = yield* Effect.scoped(live(state, opened))
+    // The first worker never came to life: nor will another.
+    if (yield* Deferred.fail(opened, broken(state.options, how))) return
+    const isLongLived = (yield* Clock.currentTimeMillis) - startedMs > restartDelayMaxMs
+    if (isLongLived) delayMs = restartDelayMinMs
+    state.trouble = `its worker is started again in ${delayMs} ms: ${how}`
+    yield* Effect.logWarning(`model ${name}: ${state.trouble}`)
+    yield* Effect.sleep(delayMs)
+    delayMs = Math.min(restartDelayMaxMs, delayMs * 2)
+    state.counts.restarts++
+    state.trouble = `it is being loaded again: ${how}`
+  }
+})
+
+/** One worker, from its start until it is gone. Returns how it ended. */
+const live = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferred<void, EngineBroken>) {
+  const { loadMaxMs, progressMaxMs } = state.options
+  const started = yield* Deferred.make<void, string>()
+  const silence = { ticks: 0 }
+  const worker = yield* startWorker(workerOptionsOf(state.options), (message) => {
+    silence.ticks = 0
+    hear(state, started, message)
+  })
+  const loaded = Deferred.await(started).pipe(
+    Effect.timeoutOrElse({ duration: loadMaxMs, orElse: () => Effect.fail(`it was not loaded after ${loadMaxMs} ms`) }),
+    Effect.andThen(
+      Effect.sync(() => {
+        state.worker = worker
+        state.trouble = undefined
+        state.ready.openUnsafe()
+      })
+    ),
+    Effect.andThen(Deferred.succeed(opened, undefined)),
+    Effect.andThen(untilSilent(silence, progressMaxMs)),
+    Effect.catch(Effect.succeed)
+  )
+  const ended = Effect.raceFirst(worker.ended, loaded)
+  const lost = Effect.onExit(ended, (exit) =>
+    Effect.sync(() => lose(state, Exit.isSuccess(exit) ? exit.value : "the engine was closed"))
+  )
+  return yield* Effect.tap(lost, worker.kill)
+})
+
+const untilSilent = Effect.fnUntraced(function* (silence: { ticks: number }, progressMaxMs: number) {
+  while (silence.ticks++ < silentTicksMax) yield* Effect.sleep(progressMaxMs / silentTicksMax)
+  return `it said nothing for ${progressMaxMs} ms`
+})
+
+function lose(state: State, how: string): void {
+  state.ready.closeUnsafe()
+  state.worker = undefined
+  state.trouble = `its worker is gone: ${how}`
+  const lost = Cause.fail(new EngineLost({ reason: `the model's worker is gone: ${how}` }))
+  for (const tokens of state.running.values()) Queue.failCauseUnsafe(tokens, lost)
+  state.running.clear()
+}
+
+function hear(state: State, started: Deferred.Deferred<void, string>, message: FromWorker): void {
+  switch (message.type) {
+    case "ready":
+      Deferred.doneUnsafe(started, Exit.void)
+      return
+    case "broken":
+      Deferred.doneUnsafe(started, Exit.fail(`llama.cpp cannot load it: ${message.reason}`))
+      return
+    case "decoded":
+      hearStep(state, message)
+      return
+    case "too-long":
+      refuse(state, message.key, new PromptTooLong({ tokens: message.tokens, tokensMax: message.tokensMax }))
+      return
+    case "refused":
+      refuse(state, message.key, new EngineRefused({ reason: message.reason }))
+      return
+    case "idle":
+      return
+  }
+}
+
+function hearStep({ counts, running }: State, { ends, texts, tokens }: Decoded): void {
+  counts.steps++
+  counts.rows += texts.length
+  counts.tokens += tokens
+  // A key that is not there was interrupted after the step began.
+  for (const [key, text] of texts) {
+    const queue = running.get(key)
+    if (queue !== undefined) Queue.offerUnsafe(queue, text === "" ? progress : { type: "text", text })
+  }
+  for (const [key, reason, usage] of ends) {
+    const queue = running.get(key)
+    if (queue === undefined) continue
+    Queue.offerUnsafe(queue, { type: "finish", reason, usage })
+    Queue.endUnsafe(queue)
+    running.delete(key)
+  }
+}
+
+const progress: Token = { type: "progress" }
+
+function refuse({ running }: State, key: number, error: EngineError): void {
+  const queue = running.get(key)
+  running.delete(key)
+  if (queue !== undefined) Queue.failCauseUnsafe(queue, Cause.fail(error))
+}
+
+function workerOptionsOf(options: State["options"]): WorkerOptions {
+  const { contextTokens, file, gpu, progressMaxMs, slotsMax, stepTokensMax } = options
+  // A core is left to the server and to postgres: a ggml thread that loses its core stalls the whole step.
+  const threads = options.threads ?? Math.max(1, availableParallelism() - 1)
+  const heartbeatMs = Math.min(heartbeatMaxMs, progressMaxMs / silentTicksMax)
+  return { file, slotsMax, contextTokens, gpu, threads, stepTokensMax, heartbeatMs }
+}
+
+const heartbeatMaxMs = 1_000
+
+function broken({ file, name }: LlamaOptions, what: string): EngineBroken {
+  const mend = "Put a whole GGUF file of a chat model there, or name another file in the configuration of this model."
+  return new EngineBroken({ model: name, reason: `${file} ${what}. ${mend}` })
+}

@@ -1,0 +1,187 @@
+/** What OpenAI's chat completions look like on the wire: what we send, and what the servers that speak it answer. */
+import { Result, Schema } from "effect"
+import {
+  type ChatMessage,
+  EngineBusy,
+  type EngineError,
+  EngineLost,
+  EngineRefused,
+  type FinishReason,
+  type InferenceRequest,
+  PromptTooLong,
+  type Token,
+  type Usage
+} from "./engine.ts"
+import type { SseEvent } from "./sse.ts"
+
+/** Without `contextTokens` all messages are sent, and the server says when they are too many. */
+export function bodyOf(
+  request: InferenceRequest,
+  { contextTokens, model }: { readonly contextTokens?: number; readonly model?: string }
+): string {
+  const { answerTokensMax, messages, seed, stop, temperature } = request
+  return JSON.stringify({
+    model,
+    messages: contextTokens === undefined ? messages : newestThatFit(messages, contextTokens - answerTokensMax),
+    stream: true,
+    stream_options: { include_usage: true },
+    // The newer name is `max_completion_tokens`; only this one is known to all servers.
+    max_tokens: answerTokensMax,
+    temperature,
+    seed,
+    stop: stop.length > 0 ? stop : undefined
+  })
+}
+
+/**
+ * Leaves out the oldest turns until the rest is estimated to fit; never system messages, and never the last one. A turn goes
+ * as a whole: what is left begins with the person's words.
+ */
+export function newestThatFit(messages: ReadonlyArray<ChatMessage>, tokensMax: number): ReadonlyArray<ChatMessage> {
+  const last = messages.length - 1
+  let left = messages.reduce((sum, message) => sum + tokensEstimatedOf(message), 0)
+  let isDropping = left > tokensMax
+  return messages.filter((message, index) => {
+    if (message.role === "system" || index === last) return true
+    if (message.role === "user") isDropping = left > tokensMax
+    if (isDropping) left -= tokensEstimatedOf(message)
+    return !isDropping
+  })
+}
+
+/**
+ * One token per 3 bytes of UTF-8, and 4 for the frame of a message: more than most texts have (English about 4 bytes a token,
+ * Chinese about 3), as the server's tokenizer is out of reach.
+ */
+function tokensEstimatedOf({ content }: ChatMessage): number {
+  return Math.ceil(Buffer.byteLength(content) / 3) + 4
+}
+
+/** What is known of an answer so far. Changed in place, by `tokensOf` alone. */
+export interface Answer {
+  reason: FinishReason | undefined
+  usage: Usage | undefined
+  readonly textMaxChars: number
+  textChars: number
+  deltas: number
+  isOver: boolean
+}
+
+/** A server that ignores `max_tokens` is stopped: no vocabulary has tokens of more characters. */
+const tokenMaxChars = 128
+
+export function emptyAnswer({ answerTokensMax }: InferenceRequest): Answer {
+  const textMaxChars = answerTokensMax * tokenMaxChars
+  return { reason: undefined, usage: undefined, textMaxChars, textChars: 0, deltas: 0, isOver: false }
+}
+
+/** The tokens of one event. The finish comes with `[DONE]`: the usage stands behind the reason, if anywhere. */
+export function tokensOf(answer: Answer, { data, event }: SseEvent): Result.Result<ReadonlyArray<Token>, EngineError> {
+  if (data === "[DONE]") return Result.map(finishOf(answer), (token) => [token])
+  const chunk = decodeChunk(data)
+  if (Result.isFailure(chunk))
+    return Result.fail(new EngineLost({ reason: "The model server sent what is no part of an answer." }))
+  const { choices = [], error, usage } = chunk.success
+  if (error !== undefined || event === "error") return Result.fail(errorWithin(data))
+  if (usage) answer.usage = { promptTokens: usage.prompt_tokens, answerTokens: usage.completion_tokens }
+  const [choice] = choices
+  if (choice?.finish_reason) answer.reason = choice.finish_reason === "length" ? "length" : "stop"
+  const { content, reasoning_content: reasoning } = choice?.delta ?? {}
+  if (!content) return Result.succeed(reasoning ? [{ type: "progress" }] : [])
+  answer.deltas++
+  answer.textChars += content.length
+  const text: Token = { type: "text", text: content }
+  if (answer.textChars <= answer.textMaxChars) return Result.succeed([text])
+  answer.reason = "length"
+  return Result.map(finishOf(answer), (token) => [text, token])
+}
+
+/** Fails when the server did not say why it ended. A delta counts as a token where the server does not count. */
+export function finishOf(answer: Answer): Result.Result<Token, EngineLost> {
+  const { deltas, reason, usage = { promptTokens: 0, answerTokens: deltas } } = answer
+  if (reason === undefined)
+    return Result.fail(new EngineLost({ reason: "The model server ended the answer before its end." }))
+  answer.isOver = true
+  return Result.succeed({ type: "finish", reason, usage })
+}
+
+/** `retryAfter` is the header: seconds or an HTTP date (RFC 9110, §10.2.3). */
+export function errorOf(status: number, retryAfter: string | undefined, body: string, nowMs: number): EngineError {
+  if (status === 429 || status === 503) return new EngineBusy({ retryAfterMs: retryAfterMsOf(retryAfter, nowMs) })
+  const { message, tooLong } = problemOf(body)
+  if (tooLong) return tooLong
+  const reason = `The model server answered ${status}${message && `: ${message}`}`
+  return status >= 500 || status === 408 ? new EngineLost({ reason }) : new EngineRefused({ reason })
+}
+
+/** Where a busy server does not say when. */
+const retryAfterDefaultMs = 1_000
+
+function retryAfterMsOf(header = "", nowMs: number): number {
+  const afterMs = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - nowMs
+  return Number.isNaN(afterMs) ? retryAfterDefaultMs : Math.max(0, afterMs)
+}
+
+/** Characters of a server's own words that are passed on. */
+const messageMaxChars = 500
+
+function errorWithin(data: string): EngineError {
+  const { message, tooLong } = problemOf(data)
+  return tooLong ?? new EngineLost({ reason: `The model server broke off the answer${message && `: ${message}`}` })
+}
+
+/** OpenAI and llama-server put an object under `error`, Ollama a string; older vLLM has `message` at the top. */
+function problemOf(body: string): { readonly message: string; readonly tooLong?: PromptTooLong } {
+  const { error, message: outer } = Result.getOrElse(decodeProblem(body), () => ({ error: undefined, message: body }))
+  const inner = typeof error === "object" ? error : { message: error ?? outer }
+  const message = (inner.message ?? "").slice(0, messageMaxChars)
+  const kinds: ReadonlyArray<unknown> = [inner.code, inner.type]
+  const isTooLong =
+    kinds.includes("context_length_exceeded") ||
+    kinds.includes("exceed_context_size_error") ||
+    message.includes("maximum context length")
+  if (!isTooLong) return { message }
+  // "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens."
+  const [tokensMax = 0, tokens = 0] = (message.match(/\d+(?= (input )?tokens)/g) ?? []).map(Number)
+  const { n_ctx = tokensMax, n_prompt_tokens = tokens } = inner
+  return { message, tooLong: new PromptTooLong({ tokens: n_prompt_tokens, tokensMax: n_ctx }) }
+}
+
+const maybe = <S extends Schema.Constraint>(schema: S) => Schema.optional(Schema.NullOr(schema))
+
+const decodeChunk = Schema.decodeUnknownResult(
+  Schema.fromJsonString(
+    Schema.Struct({
+      choices: Schema.optional(
+        Schema.Array(
+          Schema.Struct({
+            delta: maybe(Schema.Struct({ content: maybe(Schema.String), reasoning_content: maybe(Schema.String) })),
+            finish_reason: maybe(Schema.String)
+          })
+        )
+      ),
+      usage: maybe(Schema.Struct({ prompt_tokens: Schema.Number, completion_tokens: Schema.Number })),
+      error: Schema.optional(Schema.Unknown)
+    })
+  )
+)
+
+const decodeProblem = Schema.decodeUnknownResult(
+  Schema.fromJsonString(
+    Schema.Struct({
+      error: Schema.optional(
+        Schema.Union([
+          Schema.String,
+          Schema.Struct({
+            message: Schema.optional(Schema.String),
+            code: Schema.optional(Schema.Unknown),
+            type: Schema.optional(Schema.Unknown),
+            n_prompt_tokens: Schema.optional(Schema.Number),
+            n_ctx: Schema.optional(Schema.Number)
+          })
+        ])
+      ),
+      message: Schema.optional(Schema.String)
+    })
+  )
+)

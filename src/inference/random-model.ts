@@ -1,0 +1,125 @@
+/**
+ * A small random model, so that Parley answers something, through all of its parts, before anybody has a model.
+ *
+ * It has the architecture of llama, 1.3 million parameters, and nothing to say. The same bytes every time.
+ */
+import { randomUUID } from "node:crypto"
+import { rename, rm, writeFile } from "node:fs/promises"
+import { encodeGguf, type GgufValue, type Tensor } from "./gguf.ts"
+import { trainVocabulary, type Vocabulary } from "./random-vocabulary.ts"
+
+const shape = { embedding: 128, layers: 6, heads: 4, kvHeads: 2, feedForward: 384, context: 2_048 }
+const headSize = shape.embedding / shape.heads
+
+const chatTemplate =
+  "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n' }}{% endfor %}" +
+  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+
+/** Whoever reads `path` at any moment finds a whole file or none. */
+export async function writeRandomModel(path: string): Promise<void> {
+  const vocabulary = trainVocabulary()
+  const unfinished = `${path}.${randomUUID()}.part`
+  try {
+    await writeFile(unfinished, encodeGguf(metadataOf(vocabulary), tensorsOf(vocabulary)), { flush: true })
+    await rename(unfinished, path)
+  } finally {
+    await rm(unfinished, { force: true })
+  }
+}
+
+function metadataOf({ merges, special, tokens, types }: Vocabulary): Readonly<Record<string, GgufValue>> {
+  return {
+    "general.architecture": { type: "string", value: "llama" },
+    "general.name": { type: "string", value: "parley-random" },
+    "general.alignment": { type: "u32", value: 32 },
+    "general.file_type": { type: "u32", value: 7 },
+    "general.quantization_version": { type: "u32", value: 2 },
+    "llama.context_length": { type: "u32", value: shape.context },
+    "llama.embedding_length": { type: "u32", value: shape.embedding },
+    "llama.block_count": { type: "u32", value: shape.layers },
+    "llama.feed_forward_length": { type: "u32", value: shape.feedForward },
+    "llama.attention.head_count": { type: "u32", value: shape.heads },
+    "llama.attention.head_count_kv": { type: "u32", value: shape.kvHeads },
+    "llama.attention.layer_norm_rms_epsilon": { type: "f32", value: 1e-5 },
+    "llama.rope.dimension_count": { type: "u32", value: headSize },
+    "llama.rope.freq_base": { type: "f32", value: 10_000 },
+    "llama.vocab_size": { type: "u32", value: tokens.length },
+    "tokenizer.ggml.model": { type: "string", value: "gpt2" },
+    "tokenizer.ggml.pre": { type: "string", value: "smollm" },
+    "tokenizer.ggml.tokens": { type: "string[]", value: tokens },
+    "tokenizer.ggml.token_type": { type: "i32[]", value: types },
+    "tokenizer.ggml.merges": { type: "string[]", value: merges },
+    "tokenizer.ggml.bos_token_id": { type: "u32", value: special["<|im_start|>"] },
+    "tokenizer.ggml.eos_token_id": { type: "u32", value: special["<|im_end|>"] },
+    "tokenizer.ggml.padding_token_id": { type: "u32", value: special["<|endoftext|>"] },
+    "tokenizer.ggml.add_bos_token": { type: "bool", value: false },
+    "tokenizer.chat_template": { type: "string", value: chatTemplate }
+  }
+}
+
+function tensorsOf({ special, tokens }: Vocabulary): ReadonlyArray<Tensor> {
+  const { embedding, feedForward, kvHeads, layers } = shape
+  const random = randomFrom(1)
+  const matrix = (
+    name: string,
+    columns: number,
+    rows: number,
+    scaleOf = (_row: number) => columns ** -0.5
+  ): Tensor => ({
+    name: `${name}.weight`,
+    dimensions: [columns, rows],
+    type: "Q8_0",
+    data: Buffer.concat(Array.from({ length: rows }, (_, row) => randomRow(random, columns, scaleOf(row))))
+  })
+  const norm = (name: string): Tensor => {
+    const data = new Uint8Array(new Float32Array(embedding).fill(1).buffer)
+    return { name: `${name}.weight`, dimensions: [embedding], type: "F32", data }
+  }
+  // Small next to what the layers add, or the model repeats its last token for ever; the one that ends an answer
+  // stands out, so that most answers end.
+  const embeddingScale = (token: number) => (token === special["<|im_end|>"] ? 0.2 : 0.1)
+  // No output matrix: the embedding serves as one.
+  return [
+    matrix("token_embd", embedding, tokens.length, embeddingScale),
+    ...Array.from({ length: layers }, (_, layer) => `blk.${layer}`).flatMap((block) => [
+      norm(`${block}.attn_norm`),
+      matrix(`${block}.attn_q`, embedding, embedding),
+      matrix(`${block}.attn_k`, embedding, headSize * kvHeads),
+      matrix(`${block}.attn_v`, embedding, headSize * kvHeads),
+      matrix(`${block}.attn_output`, embedding, embedding),
+      norm(`${block}.ffn_norm`),
+      matrix(`${block}.ffn_gate`, embedding, feedForward),
+      matrix(`${block}.ffn_up`, embedding, feedForward),
+      matrix(`${block}.ffn_down`, feedForward, embedding)
+    ]),
+    norm("output_norm")
+  ]
+}
+
+const blockWeights = 32
+const blockBytes = 2 + blockWeights
+
+/** Q8_0: blocks of one half-precision scale and 32 signed bytes. `scale` is the standard deviation. */
+function randomRow(random: () => number, columns: number, scale: number): Uint8Array {
+  const blocks = columns / blockWeights
+  const row = Buffer.alloc(blocks * blockBytes)
+  // The bytes are uniform in −127…127, whose standard deviation is 73.3.
+  const half = new Uint16Array(Float16Array.of(scale / 73.3).buffer)[0]!
+  for (let block = 0; block < blocks; block++) {
+    const start = block * blockBytes
+    row.writeUInt16LE(half, start)
+    for (let i = 0; i < blockWeights; i++) row.writeInt8((random() % 255) - 127, start + 2 + i)
+  }
+  return row
+}
+
+/** Marsaglia's xorshift32: numbers of 32 bits, the same for the same seed (J. Stat. Soft. 8/14, 2003). */
+function randomFrom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state >>> 0
+  }
+}

@@ -1,0 +1,120 @@
+/** A loaded model: prompts to tokens, steps to sampled tokens, tokens to bytes. */
+import { setTimeout as wait } from "node:timers/promises"
+import { getLlama, LlamaLogLevel } from "node-llama-cpp"
+import type { ChatMessage } from "../engine.ts"
+import { type InternalSampler, type Internals, internalsOf } from "./internals.ts"
+import type { Prompt } from "./prompt.ts"
+import { promptsOf } from "./template.ts"
+import { vocabularyOf } from "./vocabulary.ts"
+import type { WorkerOptions } from "./wire.ts"
+
+/** The port that the loop drives. */
+export interface Model {
+  /** Throws what the model's chat template throws, when it does not know such a conversation. */
+  readonly prompt: (messages: ReadonlyArray<ChatMessage>, tokensMax: number) => Prompt<ReadonlyArray<number>>
+  /** Of a token in an answer; `before` are the ones before it. */
+  readonly bytesOf: (token: number, before: ReadonlyArray<number>) => Uint8Array
+  /** Whether an answer ends with it; it has no text. */
+  readonly isEnd: (token: number) => boolean
+  readonly sampler: (options: { readonly temperature: number; readonly seed: number }) => Sampler
+  /** One step. The rows' ids are 0, 1, 2, …; returns the sampled token of each row with a sampler. */
+  readonly decode: (rows: ReadonlyArray<DecodeRow>) => Promise<ReadonlyArray<number | undefined>>
+  readonly move: (from: number, to: number) => Promise<void>
+  /** Empties a sequence. */
+  readonly clear: (id: number) => void
+  /** Of one sequence. */
+  readonly contextTokens: number
+}
+
+export interface DecodeRow {
+  readonly tokens: ReadonlyArray<number>
+  /** Of its first token in its sequence. */
+  readonly position: number
+  /** Present when a token is to be sampled after its last one. */
+  readonly sampler: Sampler | undefined
+}
+
+export type Sampler = InternalSampler
+
+/** What is left of the candidates at a temperature above 0: the habit of the field, and node-llama-cpp's defaults. */
+const sampling = { topK: 40, topP: 0.95, minP: 0 }
+
+/** Rejects with llama.cpp's reason when the file is no model, or does not fit into memory. */
+export async function openModel(options: WorkerOptions): Promise<Model> {
+  const complaints: Array<string> = []
+  try {
+    return await load(options, (complaint) => {
+      complaints.push(complaint)
+      if (complaints.length > complaintsMax) complaints.shift()
+    })
+  } catch (cause) {
+    // llama.cpp's log comes from another thread, a little later, and says more than what is thrown.
+    await wait(50)
+    const reason = complaints
+      .map((line) => /error loading model: (.*)/.exec(line)?.[1])
+      .find((text) => text !== undefined)
+    throw new Error(reason ?? [...complaints, cause instanceof Error ? cause.message : String(cause)].join("; "))
+  }
+}
+
+const complaintsMax = 4
+
+async function load(options: WorkerOptions, complain: (line: string) => void): Promise<Model> {
+  const { contextTokens, file, gpu, slotsMax, stepTokensMax, threads } = options
+  // Never compiled and never downloaded here: a server that starts must not need a network.
+  const llama = await getLlama({
+    gpu,
+    maxThreads: threads,
+    build: "never",
+    skipDownload: true,
+    progressLogs: false,
+    logLevel: LlamaLogLevel.error,
+    logger: (_, line) => complain(line.trim())
+  })
+  const model = await llama.loadModel({ modelPath: file })
+  const prompt = promptsOf(model)
+  const context = await model.createContext({
+    sequences: slotsMax,
+    contextSize: Math.min(contextTokens, model.trainContextSize),
+    batchSize: Math.max(stepTokensMax, slotsMax),
+    threads,
+    failedCreationRemedy: false
+  })
+  const internals = internalsOf(llama, model, context)
+  // node-llama-cpp sets them in its own batching only.
+  internals.context.setThreads(threads)
+  return {
+    ...vocabularyOf(model),
+    prompt,
+    sampler: (options) => {
+      const sampler = internals.newSampler()
+      sampler.applyConfig({ ...sampling, ...options })
+      return sampler
+    },
+    decode: decoderOf(internals),
+    move: async (from, to) => {
+      await internals.context.copySequenceStateFromOtherSequence(to, from)
+      internals.context.disposeSequence(from)
+    },
+    clear: (id) => internals.context.disposeSequence(id),
+    contextTokens: Math.min(contextTokens, model.trainContextSize)
+  }
+}
+
+function decoderOf({ context }: Internals): Model["decode"] {
+  return async (rows) => {
+    context.initBatch(rows.reduce((sum, { tokens }) => sum + tokens.length, 0))
+    const logits = rows.map(({ position, sampler, tokens }, id) => {
+      const wanted = sampler === undefined ? [] : [tokens.length - 1]
+      return context.addToBatch(id, position, Uint32Array.from(tokens), Uint32Array.from(wanted))[0]
+    })
+    await context.decodeBatch()
+    return await Promise.all(rows.map(({ sampler }, i) => sampler && sampled(context, logits[i]!, sampler)))
+  }
+}
+
+async function sampled(context: Internals["context"], logits: number, sampler: Sampler): Promise<number> {
+  const token = await context.sampleToken(logits, sampler)
+  if (token < 0) throw new Error("llama.cpp sampled no token")
+  return token
+}

@@ -1,0 +1,49 @@
+/** What the main process and the worker say to each other. Keys are unique over all lives of a worker. */
+import type { ChatMessage, FinishReason, Usage } from "../engine.ts"
+
+/** The worker's only argument, as JSON. */
+export interface WorkerOptions {
+  readonly file: string
+  readonly slotsMax: number
+  /** Of one sequence. */
+  readonly contextTokens: number
+  readonly gpu: "auto" | false
+  readonly threads: number
+  readonly stepTokensMax: number
+  readonly heartbeatMs: number
+}
+
+export interface Job {
+  readonly key: number
+  readonly messages: ReadonlyArray<ChatMessage>
+  readonly answerTokensMax: number
+  readonly temperature: number
+  /** 32 bits. */
+  readonly seed: number
+  readonly stop: ReadonlyArray<string>
+}
+
+export type ToWorker =
+  | { readonly type: "generate"; readonly job: Job }
+  | { readonly type: "abort"; readonly key: number }
+
+export type FromWorker =
+  /** It decoded a token: work is welcome. */
+  | { readonly type: "ready" }
+  /** It will never work with this file. */
+  | { readonly type: "broken"; readonly reason: string }
+  /** It has nothing to do, and would do it. */
+  | { readonly type: "idle" }
+  | Decoded
+  | { readonly type: "too-long"; readonly key: number; readonly tokens: number; readonly tokensMax: number }
+  | { readonly type: "refused"; readonly key: number; readonly reason: string }
+
+/** One decode step. Arrays and not objects: this is the one message that there are thousands of. */
+export interface Decoded {
+  readonly type: "decoded"
+  /** Tokens that went in, of prompts and answers. */
+  readonly tokens: number
+  /** What each sequence of the step has to show, which may be nothing. */
+  readonly texts: ReadonlyArray<readonly [key: number, text: string]>
+  readonly ends: ReadonlyArray<readonly [key: number, reason: FinishReason, usage: Usage]>
+}

@@ -1,0 +1,197 @@
+/** The server: its layers joined, started from the inside out, and stopped from the outside in. */
+import { Context, Deferred, Duration, Effect, Layer, Redacted, type Scope } from "effect"
+import { type Account, makeAccount } from "./actors/account.ts"
+import { conversationBehaviour } from "./actors/conversation.ts"
+import { type Child, supervise } from "./actors/supervisor.ts"
+import { runSweeper, type SweeperOptions, sweep } from "./actors/sweeper.ts"
+import { openWebhook } from "./adapters/webhook/webhook.ts"
+import { StartTrouble } from "./cli/command.ts"
+import type { ChannelConfig, Config } from "./cli/config-schema.ts"
+import { accountId } from "./domain/ids.ts"
+import { randomId } from "./domain/random-id.ts"
+import { healthOf, metricsOf, type Observed } from "./http/observe.ts"
+import { listen } from "./http/server.ts"
+import { openModel } from "./inference/models.ts"
+import { InferenceScheduler, layer as layerScheduler } from "./inference/scheduler.ts"
+import { Database, layer as layerDatabase } from "./store/database.ts"
+import * as Embedded from "./store/embedded.ts"
+import { Journal } from "./store/journal.ts"
+import { layer as layerJournal } from "./store/journal-postgres.ts"
+
+/** Where a test puts something of its own in between. */
+export interface Seams {
+  readonly journal?: (journal: Journal["Service"]) => Journal["Service"]
+}
+
+const databaseLimits = { readersMax: 8, connectMaxMs: 5_000, statementMaxMs: 30_000 }
+const writerLimits = { batchMax: 256, queueMax: 20_000 }
+const accountLimits = { liveMax: 50_000, linesMax: 20_000 }
+const deliveryDelays = { delayMinMs: 250, delayMaxMs: 300_000 }
+const partIntensity = { restartsMax: 5, withinMs: 60_000, delayMinMs: 500, delayMaxMs: 10_000 }
+/** Kept of `drainMs` for closing what is open. */
+const closeMs = 2_000
+const drainPollMs = 25
+const dayMs = 86_400_000
+
+export interface ServeOptions {
+  readonly config: Config
+  /** The server drains and stops when it completes. */
+  readonly stopped: Effect.Effect<void>
+  /** Told the address once events are accepted. */
+  readonly ready: (address: string) => Effect.Effect<void>
+  readonly seams?: Seams
+}
+
+/** Runs the server. Interrupting it stops it without draining; nothing that was accepted is lost by that either. */
+export const serve = ({ config, ready, seams, stopped }: ServeOptions): Effect.Effect<void, StartTrouble> =>
+  Effect.gen(function* () {
+    let server: Server | undefined
+    const run = Effect.gen(function* () {
+      server = yield* start(config, seams ?? {})
+      yield* ready(server.address)
+      yield* server.failed
+    })
+    yield* Effect.raceFirst(stopped, run)
+    if (server !== undefined) yield* drain(server.accounts, config.drainMs)
+  }).pipe(Effect.scoped)
+
+interface Server {
+  readonly address: string
+  readonly accounts: ReadonlyMap<string, Account>
+  /** Fails when a part of the server is given up. */
+  readonly failed: Effect.Effect<never, StartTrouble>
+}
+
+const start = Effect.fn("start")(function* (
+  config: Config,
+  seams: Seams
+): Effect.fn.Return<Server, StartTrouble, Scope.Scope> {
+  const failed = yield* Deferred.make<never, StartTrouble>()
+  const fail = (reason: string) => Deferred.fail(failed, new StartTrouble({ reason }))
+  const watch = (part: Effect.Effect<unknown, { readonly reason: string }>) =>
+    Effect.forkScoped(Effect.catch(part, ({ reason }) => fail(reason)))
+
+  const model = yield* openModel(config.models[0], config.dataDir)
+  yield* watch(model.opened)
+  const url = yield* openDatabase(config)
+  const layers = layerJournal({ owner: randomId(), limits: writerLimits }).pipe(
+    Layer.provideMerge(layerDatabase({ url, ...databaseLimits }, config.durability)),
+    Layer.merge(layerScheduler({ engine: model.engine, queueMax: config.limits.queueMax }))
+  )
+  const context = yield* Effect.mapError(Layer.build(layers), ({ reason }) => new StartTrouble({ reason }))
+  const database = Context.get(context, Database)
+  const scheduler = Context.get(context, InferenceScheduler)
+  const journal = (seams.journal ?? ((same) => same))(Context.get(context, Journal))
+
+  const accounts = new Map<string, Account>()
+  let pending = 0
+  const sweeper: SweeperOptions = {
+    database,
+    accounts: () => accounts,
+    counted: (count) => {
+      pending = count
+    },
+    dedupKeptMs: config.retention.dedupDays * dayMs
+  }
+  const parts = { config, journal, scheduler, accounts, sweeper, pending: () => pending }
+  const opened = yield* Effect.forEach(config.channels, (channel) => openAccount(parts, channel, watch))
+  yield* Effect.forEach(opened, Deferred.await)
+  yield* Effect.mapError(sweep(sweeper), ({ reason }) => new StartTrouble({ reason }))
+  yield* watch(superviseOne({ name: "sweeper", intensity: partIntensity, run: runSweeper(sweeper) }))
+
+  if (Deferred.isDoneUnsafe(failed)) return yield* Deferred.await(failed)
+  const configured = config.channels.map(({ account, kind }) => accountId(kind, account))
+  const observed: Observed = { database, scheduler, accounts, configured, durability: config.durability }
+  const address = yield* listen({
+    host: config.host,
+    port: config.port,
+    bodyMaxBytes: config.limits.bodyMaxBytes,
+    token: config.token,
+    accountOf: (id) => accounts.get(id),
+    health: healthOf(observed),
+    metrics: metricsOf(observed)
+  }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
+  return { address, accounts, failed: Deferred.await(failed) }
+})
+
+/** The operator's database, or one of our own that is kept alive. */
+const openDatabase = Effect.fn("openDatabase")(function* (
+  config: Config
+): Effect.fn.Return<Redacted.Redacted, StartTrouble, Scope.Scope> {
+  if (config.databaseUrl !== undefined) return config.databaseUrl
+  const options = { dataDir: config.dataDir, announce: (line: string) => Effect.logInfo(line) }
+  const embedded = yield* Effect.mapError(Embedded.open(options), ({ reason }) => new StartTrouble({ reason }))
+  yield* Effect.forkScoped(Embedded.keepAlive(embedded))
+  return Redacted.make(embedded.url)
+})
+
+interface Parts {
+  readonly config: Config
+  readonly journal: Journal["Service"]
+  readonly scheduler: InferenceScheduler["Service"]
+  readonly accounts: Map<string, Account>
+  readonly sweeper: SweeperOptions
+  readonly pending: () => number
+}
+
+/** Keeps an account open, and gives what completes when it is open for the first time. */
+const openAccount = Effect.fn("openAccount")(function* (
+  parts: Parts,
+  channel: ChannelConfig,
+  watch: (part: Effect.Effect<unknown, { readonly reason: string }>) => Effect.Effect<unknown, never, Scope.Scope>
+) {
+  const isOpen = yield* Deferred.make<void>()
+  const run = Effect.gen(function* () {
+    const account = yield* makeWebhookAccount(parts, channel)
+    parts.accounts.set(account.id, account)
+    yield* Effect.addFinalizer(() => Effect.sync(() => parts.accounts.delete(account.id)))
+    const isFirst = yield* Deferred.succeed(isOpen, undefined)
+    if (!isFirst) yield* Effect.forkScoped(sweep(parts.sweeper))
+    yield* account.run
+  })
+  yield* watch(superviseOne({ name: `account ${channel.account}`, intensity: partIntensity, run }))
+  return isOpen
+})
+
+const makeWebhookAccount = Effect.fn("makeWebhookAccount")(function* (parts: Parts, channel: ChannelConfig) {
+  const { config, journal, pending, scheduler } = parts
+  const { answerTokensMax, mailboxMax, turnMaxMs, ...limits } = config.limits
+  const options = {
+    policy: channel.policy,
+    settleMs: channel.settleMs,
+    turnMaxMs,
+    mailboxMax,
+    systemPrompt: config.systemPrompt,
+    answerTokensMax,
+    temperature: 0.7
+  }
+  return yield* makeAccount({
+    adapter: yield* openWebhook(channel),
+    journal,
+    behaviourOf: (id) => conversationBehaviour(id, options, { journal, scheduler }),
+    limits: { ...limits, ...accountLimits },
+    delivery: { attemptsMax: channel.attemptsMax, ageMaxMs: channel.giveUpAfterMs, ...deliveryDelays },
+    pending
+  })
+})
+
+function superviseOne(child: Child<never>): Effect.Effect<void, { readonly reason: string }> {
+  return Effect.mapError(supervise([child]), ({ cause }) => ({
+    reason: `the ${child.name} died too often: ${String(cause)}`
+  }))
+}
+
+/** Takes nothing more, lets running turns and sends end, and leaves the rest to the next start. */
+const drain = Effect.fn("drain")(function* (accounts: ReadonlyMap<string, Account>, drainMs: number) {
+  const all = [...accounts.values()]
+  for (const { refuse } of all) refuse()
+  const busy = () => all.reduce((sum, { conversations }) => sum + conversations.busy(), 0)
+  const isIdle = Effect.gen(function* () {
+    while (busy() > 0) yield* Effect.sleep(drainPollMs)
+    yield* Effect.forEach(all, ({ delivery }) => delivery.drain, { concurrency: "unbounded", discard: true })
+  })
+  yield* Effect.logInfo(`stopping: ${busy()} conversations have something to do`)
+  const isDone = yield* Effect.timeoutOption(isIdle, Duration.millis(Math.max(0, drainMs - closeMs)))
+  if (isDone._tag === "None")
+    yield* Effect.logInfo(`${busy()} conversations are parked; the next start goes on with them`)
+})

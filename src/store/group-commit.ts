@@ -1,0 +1,125 @@
+/**
+ * Many callers, one flush: whatever waits is written together, and each caller learns its own fate.
+ *
+ *   G1. A caller succeeds only after a write that held its row succeeded.
+ *   G2. A row that cannot be written fails alone.
+ *   G3. Rows are written in the order in which they were offered, but for those held back by G5.
+ *   G4. A defect of `write`, or the end of the scope, fails whoever waits: nobody hangs.
+ *   G5. Two rows of one owner are never in one batch.
+ *   G6. Callers are told in the order of their rows, and `onWritten` is called in that order, waiting caller or not.
+ */
+import { Data, Deferred, Effect, Exit, Queue } from "effect"
+import { drainUnsafe } from "./drain.ts"
+
+export interface Limits {
+  /** Beyond 256 rows one statement gains nothing more. */
+  readonly batchMax: number
+  readonly queueMax: number
+}
+
+export interface Target<Row, A, E> {
+  readonly limits: Limits
+  /** All rows or none, in one transaction, and what came of each. */
+  readonly write: (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<Exit.Exit<A, E>>, E>
+  /** Whether one row of the batch caused it. If not, the rows alone would fare no better. */
+  readonly isFaultOfOneRow: (error: E) => boolean
+  /** Rows of the same owner exclude each other from a batch; undefined excludes nothing. */
+  readonly ownerOf: (row: Row) => string | undefined
+  /** Called in the tick in which the write is known, before any caller goes on. Must not throw. */
+  readonly onWritten: (row: Row, result: A) => void
+}
+
+/** As many rows wait as may. */
+export class WriterFull extends Data.TaggedError("WriterFull")<{ readonly queueMax: number }> {}
+
+interface Waiting<Row, A, E> {
+  readonly row: Row
+  readonly written: Deferred.Deferred<A, E>
+}
+
+/**
+ * A function that writes one row. It does not wait for room, and it is interrupted when the scope closes, after what
+ * is being written is known. Interrupting a caller takes back neither its row nor its place.
+ */
+export const make = Effect.fn("GroupCommit.make")(function* <Row, A, E>(target: Target<Row, A, E>) {
+  const { isFaultOfOneRow, limits, onWritten, ownerOf, write } = target
+  type Batch = ReadonlyArray<Waiting<Row, A, E>>
+  const queue = yield* Queue.bounded<Waiting<Row, A, E>>(limits.queueMax)
+  let heldBack: Batch = []
+
+  const settle = (batch: Batch, exits: (index: number) => Exit.Exit<A, E>) =>
+    Effect.sync(() => {
+      for (const [index, { row }] of batch.entries()) {
+        const exit = exits(index)
+        if (Exit.isSuccess(exit)) onWritten(row, exit.value)
+      }
+      for (const [index, { written }] of batch.entries()) Deferred.doneUnsafe(written, exits(index))
+    })
+
+  const writeTogether = (batch: Batch): Effect.Effect<void> =>
+    Effect.suspend(() => write(batch.map(({ row }) => row))).pipe(
+      Effect.exit,
+      Effect.flatMap((exit) => {
+        if (Exit.isSuccess(exit)) return settle(batch, (index) => exit.value[index]!)
+        return batch.length > 1 && isOneRows(exit)
+          ? writeHalves(batch)
+          : settle(batch, () => Exit.failCause(exit.cause))
+      }),
+      Effect.onInterrupt(() => settle(batch, () => Exit.interrupt()))
+    )
+
+  const writeHalves = (batch: Batch) => {
+    const middle = batch.length >> 1
+    return Effect.andThen(writeTogether(batch.slice(0, middle)), writeTogether(batch.slice(middle)))
+  }
+
+  const isOneRows = (exit: Exit.Exit<unknown, E>) => {
+    const error = Exit.findErrorOption(exit)
+    return error._tag === "Some" && isFaultOfOneRow(error.value)
+  }
+
+  /** Splits off what must wait for the next batch; whoever was held back comes first there. */
+  const choose = (candidates: Batch): Batch => {
+    const owners = new Set<string>()
+    const batch: Array<Waiting<Row, A, E>> = []
+    const rest: Array<Waiting<Row, A, E>> = []
+    for (const waiting of candidates) {
+      const owner = ownerOf(waiting.row)
+      const isFirst = owner === undefined || !owners.has(owner)
+      if (owner !== undefined) owners.add(owner)
+      if (isFirst && batch.length < limits.batchMax) batch.push(waiting)
+      else rest.push(waiting)
+    }
+    heldBack = rest
+    return batch
+  }
+
+  const nextBatch = Effect.suspend(() =>
+    heldBack.length === 0
+      ? Effect.map(Queue.takeBetween(queue, 1, limits.batchMax), choose)
+      : Effect.sync(() => choose([...heldBack, ...takeUnsafe(queue, limits.batchMax - heldBack.length)]))
+  )
+
+  yield* nextBatch.pipe(
+    Effect.flatMap((batch) => Effect.uninterruptible(writeTogether(batch))),
+    Effect.forever,
+    Effect.onExit(() => Effect.suspend(() => settle([...heldBack, ...drainUnsafe(queue)], () => Exit.interrupt()))),
+    Effect.forkScoped
+  )
+
+  return Effect.fnUntraced(function* (row: Row) {
+    const written = Deferred.makeUnsafe<A, E>()
+    if (Queue.offerUnsafe(queue, { row, written })) return yield* Deferred.await(written)
+    return yield* new WriterFull({ queueMax: limits.queueMax })
+  })
+})
+
+function takeUnsafe<A>(queue: Queue.Queue<A>, max: number): ReadonlyArray<A> {
+  const taken: Array<A> = []
+  while (taken.length < max) {
+    const next = Queue.takeUnsafe(queue)
+    if (next === undefined || Exit.isFailure(next)) break
+    taken.push(next.value)
+  }
+  return taken
+}

@@ -1,0 +1,183 @@
+/**
+ * The journal in PostgreSQL: every write goes through one group commit.
+ *
+ *   J1. A write succeeds only after the transaction with its rows is flushed.
+ *   J2. An entry or attempt whose key another owner wrote is fenced off; one of our own is done.
+ *   J3. A write whose answer was lost is read back by its entry id before its caller is told anything.
+ *   J4. A row that PostgreSQL will never take is refused alone; a database that takes nothing is unavailable to all.
+ */
+import { Clock, Effect, Exit, Layer, Schedule } from "effect"
+import type { Accepted } from "../domain/inbound.ts"
+import { type ConnectionLost, Database, type ResultRow, type StatementFailed } from "./database.ts"
+import * as GroupCommit from "./group-commit.ts"
+import { FencedOff, Journal, Refused, Unavailable } from "./journal.ts"
+import { dueOf, loadedOf, messageOf, reads } from "./journal-reads.ts"
+import { acceptedOf, type Found, owedBy, readBack, readOwed } from "./read-back.ts"
+import { statementOf, type Write } from "./write-batch.ts"
+
+type Queued = Write & { readonly onAccepted?: (accepted: IsPending) => void }
+type IsPending = Accepted & { readonly pending: boolean }
+type Failure = FencedOff | Refused | Unavailable
+
+export interface JournalOptions {
+  /** Drawn at random for each process: it makes entry ids unique. 32 hexadecimal digits. */
+  readonly owner: string
+  readonly limits: GroupCommit.Limits
+}
+
+export const layer = ({ limits, owner }: JournalOptions) =>
+  Layer.effect(
+    Journal,
+    Effect.gen(function* () {
+      const database = yield* Database
+      const put = yield* GroupCommit.make<Queued, unknown, Failure>({
+        limits,
+        write: (writes) => writeBatch(database, writes),
+        isFaultOfOneRow: ({ _tag }) => _tag !== "Unavailable",
+        ownerOf: ownerOf,
+        onWritten: tellAccepted
+      })
+      let entries = 0
+      const entry = () => uuidOf(owner, ++entries)
+      const write = Effect.fnUntraced(function* (queued: Queued) {
+        return yield* Effect.catchTag(put(queued), "WriterFull", ({ queueMax }) =>
+          Effect.fail(new Unavailable({ reason: `${queueMax} writes are waiting for PostgreSQL` }))
+        )
+      })
+      return Journal.of({
+        accept: Effect.fnUntraced(function* (inbound, onAccepted) {
+          const atMs = yield* Clock.currentTimeMillis
+          const accepted = yield* write({ kind: "accept", entry: entry(), inbound, atMs, onAccepted }).pipe(
+            Effect.catchTag("FencedOff", Effect.die)
+          )
+          return accepted as IsPending
+        }),
+        commit: (body) => write({ kind: "entry", entry: entry(), body }) as ReturnType<Journal["Service"]["commit"]>,
+        begin: (body) => Effect.asVoid(write({ kind: "begin", entry: entry(), body })),
+        end: (body) =>
+          Effect.asVoid(write({ kind: "end", entry: entry(), body })).pipe(Effect.catchTag("FencedOff", Effect.die)),
+        load: (conversation, pendingMax) =>
+          Effect.map(database.read({ ...reads.load, values: [conversation, pendingMax] }), loadedOf),
+        due: (conversation, dueMax) =>
+          Effect.map(database.read({ ...reads.due, values: [conversation, dueMax] }), (rows) => rows.map(dueOf)),
+        messages: (conversation, turn, messagesMax) =>
+          Effect.map(database.read({ ...reads.messages, values: [conversation, turn, messagesMax] }), (rows) =>
+            rows.map(messageOf).toReversed()
+          )
+      })
+    })
+  )
+
+/** A conversation's row can be written once in a statement. */
+function ownerOf(write: Queued): string | undefined {
+  return write.kind === "entry" ? write.body.conversation : undefined
+}
+
+function tellAccepted(write: Queued, result: unknown): void {
+  write.onAccepted?.(result as IsPending)
+}
+
+type Exits = ReadonlyArray<Exit.Exit<unknown, Failure>>
+
+const writeBatch = (database: Database["Service"], writes: ReadonlyArray<Queued>): Effect.Effect<Exits, Failure> =>
+  database.write(statementOf(writes)).pipe(
+    Effect.matchEffect({
+      onSuccess: (rows) => exitsOf(database, writes, rows),
+      onFailure: (error) =>
+        error._tag === "ConnectionLost" ? afterLoss(database, writes, error) : afterRefusal(database, writes, error)
+    })
+  )
+
+const exitsOf = Effect.fnUntraced(function* (
+  database: Database["Service"],
+  writes: ReadonlyArray<Queued>,
+  rows: ReadonlyArray<ResultRow>
+): Effect.fn.Return<Exits, Failure> {
+  const byId = new Map(rows.map((row) => [row["id"] as string, row]))
+  const keys = new Map(rows.map((row) => [row["id"] as string, (row["keys"] ?? []) as ReadonlyArray<string>]))
+  const known = writes.filter((write) => write.kind === "accept" && !byId.has(write.entry))
+  const before = known.length === 0 ? [] : yield* readBack(database, known)
+  return writes.map((write): Exit.Exit<unknown, Failure> => {
+    if (write.kind === "entry") return Exit.succeed(owedBy(write.body, keys))
+    if (write.kind !== "accept") return Exit.void
+    const row = byId.get(write.entry)
+    if (row !== undefined) return Exit.succeed(acceptedOf(write, row, false))
+    const earlier = before[known.indexOf(write)]!
+    if (earlier.is !== "absent") return Exit.succeed(acceptedOf(write, earlier.row, earlier.is === "others"))
+    // Its dedup key was removed by retention in this very moment.
+    return Exit.fail(new Unavailable({ reason: "the event met the end of its retention: send it again" }))
+  })
+})
+
+const afterRefusal = Effect.fnUntraced(function* (
+  database: Database["Service"],
+  writes: ReadonlyArray<Queued>,
+  { constraint, reason, sqlState }: StatementFailed
+): Effect.fn.Return<Exits, Failure> {
+  if (isTheServers(sqlState)) return yield* new Unavailable({ reason: `PostgreSQL: ${reason} (${sqlState})` })
+  const isFence = constraint === "event_fence" || constraint === "attempt_fence"
+  const [write] = writes
+  if (writes.length > 1 || write === undefined || !isFence)
+    return yield* new Refused({ reason: `${reason} (${sqlState})` })
+  const [found] = yield* readBack(database, [write])
+  return [yield* exitOfFound(database, write, found!)]
+})
+
+/** Nothing in a row causes these: out of resources or disk, a failing system, a standby, too many connections. */
+function isTheServers(sqlState: string): boolean {
+  return /^(25006|40|53|55|57|58|F0|XX)/.test(sqlState)
+}
+
+/** How long the outcome of a lost COMMIT is asked for before its callers are told that nobody knows. */
+const askAgain = { times: 50, schedule: Schedule.spaced("100 millis") }
+
+const afterLoss = Effect.fnUntraced(function* (
+  database: Database["Service"],
+  writes: ReadonlyArray<Queued>,
+  { reason, wasSent }: ConnectionLost
+): Effect.fn.Return<Exits, Failure> {
+  if (!wasSent) return yield* new Unavailable({ reason: `PostgreSQL is not reachable: ${reason}` })
+  const found = yield* Effect.retry(readBack(database, writes), askAgain)
+  const missing = writes.filter((_, index) => found[index]!.is === "absent")
+  const again = missing.length === 0 ? [] : yield* writeAgain(database, missing)
+  return yield* Effect.forEach(writes, (write, index) => {
+    const one = found[index]!
+    return one.is === "absent" ? Effect.succeed(again[missing.indexOf(write)]!) : exitOfFound(database, write, one)
+  })
+})
+
+/** Once. Whoever loses the connection again must ask the journal themselves. */
+const writeAgain = (database: Database["Service"], writes: ReadonlyArray<Queued>): Effect.Effect<Exits, Failure> =>
+  database.write(statementOf(writes)).pipe(
+    Effect.matchEffect({
+      onSuccess: (rows) => exitsOf(database, writes, rows),
+      onFailure: (error) =>
+        error._tag === "ConnectionLost"
+          ? Effect.fail(new Unavailable({ reason: `PostgreSQL went away twice: ${error.reason}` }))
+          : writes.length === 1
+            ? afterRefusal(database, writes, error)
+            : Effect.map(
+                Effect.forEach(writes, (write) => Effect.exit(writeAgain(database, [write]))),
+                (exits) => exits.map((exit) => (Exit.isSuccess(exit) ? exit.value[0]! : Exit.failCause(exit.cause)))
+              )
+    })
+  )
+
+const exitOfFound = Effect.fnUntraced(function* (
+  database: Database["Service"],
+  write: Queued,
+  found: Found
+): Effect.fn.Return<Exit.Exit<unknown, Failure>, Unavailable> {
+  if (found.is === "absent") return Exit.fail(new Unavailable({ reason: "the row vanished while it was read back" }))
+  if (write.kind === "accept") return Exit.succeed(acceptedOf(write, found.row, found.is === "others"))
+  if (found.is === "others") {
+    const seq = write.kind === "entry" ? write.body.seq : write.body.n
+    return Exit.fail(new FencedOff({ conversation: write.body.conversation, seq }))
+  }
+  return Exit.succeed(write.kind === "entry" ? yield* readOwed(database, write.body) : undefined)
+})
+
+function uuidOf(owner: string, count: number): string {
+  const hex = owner.slice(0, 16) + count.toString(16).padStart(16, "0")
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-")
+}

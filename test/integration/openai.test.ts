@@ -1,0 +1,302 @@
+/** The engine for OpenAI's protocol against real servers on loopback, with real time: every wait is the server's. */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import { text as textOf } from "node:stream/consumers"
+import { expect, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, type Scope, Stream } from "effect"
+import type { Engine, EngineError, Token } from "../../src/inference/engine.ts"
+import { type OpenaiOptions, openOpenai } from "../../src/inference/openai.ts"
+import { startModelServer } from "./model-server.ts"
+
+interface Heard {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly body: Record<string, unknown>
+}
+type Answering = (heard: Heard) => void | Promise<void>
+
+/** A server that answers as the test says, and counts its connections. */
+const serve = Effect.fnUntraced(function* (answer: Answering) {
+  const sockets: Array<Socket> = []
+  const server = createServer({ keepAliveTimeout: 30_000 }, async (request, response) => {
+    if (request.method === "GET") return void response.end("{}")
+    await answer({ request, response, body: JSON.parse(await textOf(request)) })
+  })
+  server.on("connection", (socket) => sockets.push(socket))
+  const close = Effect.sync(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+    () => close
+  )
+  return { sockets, close, baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1` }
+})
+
+const limits = { name: "remote", slotsMax: 4, connectMaxMs: 2_000, firstTokenMaxMs: 2_000, nextTokenMaxMs: 2_000 }
+
+const open = (baseUrl: string, options: Partial<OpenaiOptions> = {}) => openOpenai({ ...limits, baseUrl, ...options })
+
+const requestOf = (text: string, answerTokensMax = 100) => ({
+  id: "turn",
+  user: "ann",
+  messages: [{ role: "user" as const, content: text }],
+  answerTokensMax,
+  temperature: 0,
+  stop: []
+})
+
+const answerOf = (engine: Engine, text = "hello") => Stream.runCollect(engine.generate(requestOf(text)))
+const textOfTokens = (tokens: ReadonlyArray<Token>) =>
+  tokens.map((token) => (token.type === "text" ? token.text : "")).join("")
+const errorOf = (engine: Engine): Effect.Effect<EngineError, unknown> => Effect.flip(answerOf(engine))
+
+const delta = (content: string) => `data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`
+const ending = `data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n`
+
+function stream(response: ServerResponse): ServerResponse {
+  return response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" })
+}
+
+const test = (title: string, run: () => Effect.Effect<void, unknown, Scope.Scope>) =>
+  it.live(title, () => Effect.scoped(run()))
+
+test("asks as OpenAI's clients do, and says what comes, whatever the pieces it comes in", () =>
+  Effect.gen(function* () {
+    const heard: Array<Heard> = []
+    const usage = `data:{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}\r\n\r\n`
+    const reason = `data: {"choices":[{"delta":{"content":null},"finish_reason":"length"}],"usage":null}\r\n\r\n`
+    const role = `: hello\r\n\r\ndata: {"choices":[{"delta":{"role":"assistant","content":""}}]}\r\n\r\n`
+    const thought = `data: {"choices":[{"delta":{"reasoning_content":"hm"}}]}\n\n`
+    const bytes = Buffer.from(
+      `${role}${thought}${delta("Grüß ")}${delta("dich 🙂漢")}${reason}${usage}data: [DONE]\n\n`
+    )
+    const { baseUrl } = yield* serve(async (each) => {
+      heard.push(each)
+      stream(each.response)
+      for (const byte of bytes) {
+        await new Promise((resolve) => each.response.write(Uint8Array.of(byte), resolve))
+      }
+      each.response.end()
+    })
+    const engine = yield* open(`${baseUrl}/`, { apiKey: "key", model: "tiny" })
+    const tokens = yield* Stream.runCollect(engine.generate({ ...requestOf("hello"), seed: 3, stop: ["\n"] }))
+    expect(tokens[0]).toEqual({ type: "progress" })
+    expect(textOfTokens(tokens)).toBe("Grüß dich 🙂漢")
+    expect(tokens.at(-1)).toEqual({ type: "finish", reason: "length", usage: { promptTokens: 7, answerTokens: 2 } })
+    expect(heard[0]!.request.url).toBe("/v1/chat/completions")
+    expect(heard[0]!.request.headers.authorization).toBe("Bearer key")
+    expect(heard[0]!.body).toEqual({
+      model: "tiny",
+      messages: [{ role: "user", content: "hello" }],
+      stream: true,
+      stream_options: { include_usage: true },
+      max_tokens: 100,
+      temperature: 0,
+      seed: 3,
+      stop: ["\n"]
+    })
+  }))
+
+test("one connection carries request after request, and as many as run together", () =>
+  Effect.gen(function* () {
+    const server = yield* Effect.acquireRelease(
+      Effect.promise(() => startModelServer({ delayMs: 1 })),
+      ({ close }) => Effect.promise(close)
+    )
+    const engine = yield* open(server.url)
+    for (let count = 0; count < 20; count++) {
+      const tokens = yield* answerOf(engine, `question ${count}`)
+      expect(textOfTokens(tokens)).toBe(`echo: question ${count}`)
+      expect(tokens.at(-1)).toMatchObject({ type: "finish", usage: { promptTokens: 10 } })
+    }
+    expect(server.stats()).toMatchObject({ finished: 20, connections: 1 })
+    yield* Effect.forEach(Array(40), () => answerOf(engine), { concurrency: 4, discard: true })
+    expect(server.stats()).toMatchObject({ finished: 60, inFlightMost: 4, connections: 4 })
+  }))
+
+test("interrupting closes the connection, and the server sees it while it writes", () =>
+  Effect.gen(function* () {
+    const closed = yield* Deferred.make<boolean>()
+    const { baseUrl } = yield* serve(({ response }) => {
+      stream(response).write(delta("one"))
+      response.on("close", () => Effect.runSync(Deferred.succeed(closed, response.writableFinished)))
+    })
+    const engine = yield* open(baseUrl)
+    const begun = yield* Deferred.make<void>()
+    const reading = Stream.runForEach(engine.generate(requestOf("hello")), () => Deferred.succeed(begun, undefined))
+    const fiber = yield* Effect.forkChild(reading)
+    yield* Deferred.await(begun)
+    yield* Fiber.interrupt(fiber)
+    expect(yield* Deferred.await(closed)).toBe(false)
+    expect(yield* engine.isReady).toBe(true)
+  }))
+
+const losses: ReadonlyArray<readonly [title: string, answer: Answering, reason: RegExp]> = [
+  ["a connection cut in mid-answer", ({ response }) => cut(response), /cut the connection/],
+  ["a connection cut before any answer", ({ request }) => void request.socket.destroy(), /cannot be reached/],
+  ["an answer that ends without a reason", ({ response }) => void stream(response).end(delta("one")), /before its end/],
+  ["[DONE] without a reason", ({ response }) => void stream(response).end("data: [DONE]\n\n"), /before its end/],
+  ["what is not JSON", ({ response }) => void stream(response).write("data: {{\n\n"), /no part of an answer/],
+  ["JSON of another form", ({ response }) => void stream(response).write('data: {"choices":7}\n\n'), /no part/],
+  [
+    "an error within the stream",
+    ({ response }) => void stream(response).write('data: {"error":{"message":"out of memory"}}\n\n'),
+    /broke off the answer: out of memory/
+  ],
+  ["a line without an end", ({ response }) => void stream(response).write(`data: ${"x".repeat(300_000)}`), /too long/],
+  ["a status of 500", ({ response }) => void response.writeHead(500).end("boom"), /answered 500: boom/],
+  ["silence before the first token", () => {}, /silent/],
+  ["comments that keep silence alive", ({ response }) => ping(response), /silent/],
+  ["silence between tokens", ({ response }) => void stream(response).write(delta("one")), /silent/]
+]
+
+function cut(response: ServerResponse): void {
+  stream(response).write(delta("one"), () => response.destroy())
+}
+
+function ping(response: ServerResponse): void {
+  stream(response)
+  const again = () => response.destroyed || response.write(": ping\n\n", () => setImmediate(again))
+  again()
+}
+
+for (const [title, answer, reason] of losses) {
+  test(`${title} is a loss`, () =>
+    Effect.gen(function* () {
+      const { baseUrl } = yield* serve(answer)
+      const engine = yield* open(baseUrl, { firstTokenMaxMs: 300, nextTokenMaxMs: 200 })
+      const error = yield* errorOf(engine)
+      expect(error).toMatchObject({ _tag: "EngineLost", reason: expect.stringMatching(reason) })
+      expect(yield* engine.trouble).toContain(baseUrl.replace("/v1", ""))
+      expect(yield* engine.isReady).toBe(true)
+      expect(yield* engine.trouble).toBe(undefined)
+    }))
+}
+
+test("a server that is gone is a loss, and not ready until it is back", () =>
+  Effect.gen(function* () {
+    const gone = yield* Effect.scoped(serve(() => {}))
+    const engine = yield* open(gone.baseUrl)
+    expect(yield* errorOf(engine)).toMatchObject({ _tag: "EngineLost", reason: expect.stringMatching(/ECONNREFUSED/) })
+    expect(yield* engine.isReady).toBe(false)
+    expect(yield* engine.trouble).toMatch(/ECONNREFUSED/)
+  }))
+
+test("an idle connection that the server closed costs no attempt", () =>
+  Effect.gen(function* () {
+    const { baseUrl, sockets } = yield* serve(({ request, response }) => {
+      // The second request meets a connection that dies of it, as when it was closed while the request was on its way.
+      if (sockets.length === 1 && request.socket.bytesRead > 600) request.socket.destroy()
+      else stream(response).end(delta("one") + ending)
+    })
+    const engine = yield* open(baseUrl)
+    for (let count = 0; count < 3; count++) expect(textOfTokens(yield* answerOf(engine))).toBe("one")
+    expect(sockets.length).toBe(2)
+  }))
+
+const date = (inMs: number) => new Date(performance.timeOrigin + performance.now() + inMs).toUTCString()
+const busy: ReadonlyArray<readonly [status: number, retryAfter: string | undefined, leastMs: number, mostMs: number]> =
+  [
+    [429, "7", 7_000, 7_000],
+    [503, undefined, 1_000, 1_000],
+    [429, "soon", 1_000, 1_000],
+    [503, date(60_000), 57_000, 60_000],
+    [429, date(-60_000), 0, 0]
+  ]
+for (const [status, retryAfter, leastMs, mostMs] of busy) {
+  test(`${status} with Retry-After ${retryAfter === undefined || retryAfter.length < 5 ? retryAfter : "a date"}`, () =>
+    Effect.gen(function* () {
+      const { baseUrl, sockets } = yield* serve(({ response }) => {
+        response.writeHead(status, retryAfter === undefined ? {} : { "retry-after": retryAfter }).end("{}")
+      })
+      const engine = yield* open(baseUrl)
+      for (let count = 0; count < 2; count++) {
+        const error = yield* errorOf(engine)
+        if (error._tag !== "EngineBusy") throw error
+        expect(error.retryAfterMs).toBeGreaterThanOrEqual(leastMs)
+        expect(error.retryAfterMs).toBeLessThanOrEqual(mostMs)
+      }
+      expect(sockets.length).toBe(1)
+      expect(yield* engine.isReady).toBe(true)
+    }))
+}
+
+const refusals: ReadonlyArray<readonly [title: string, status: number, body: string, error: object]> = [
+  [
+    "OpenAI's too long",
+    400,
+    '{"error":{"code":"context_length_exceeded","message":"This model\'s maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens."}}',
+    { _tag: "PromptTooLong", tokens: 5_000, tokensMax: 4_096 }
+  ],
+  [
+    "llama-server's too long",
+    400,
+    '{"error":{"code":400,"type":"exceed_context_size_error","message":"the request exceeds","n_prompt_tokens":900,"n_ctx":512}}',
+    { _tag: "PromptTooLong", tokens: 900, tokensMax: 512 }
+  ],
+  [
+    "a refused key",
+    401,
+    '{"error":{"message":"Incorrect API key provided: s3cret."}}',
+    { _tag: "EngineRefused", reason: "The model server answered 401: Incorrect API key provided: [key]." }
+  ],
+  ["Ollama's words", 404, '{"error":"no such model"}', { reason: "The model server answered 404: no such model" }],
+  ["vLLM's words", 400, '{"object":"error","message":"no"}', { reason: "The model server answered 400: no" }],
+  ["a page", 404, `<p>${"x".repeat(2_000)}`, { reason: `The model server answered 404: <p>${"x".repeat(497)}` }],
+  ["an endless page", 404, "x".repeat(200_000), { _tag: "EngineRefused" }],
+  ["a page with status 200", 200, "<p>", { _tag: "EngineRefused", reason: expect.stringMatching(/baseUrl/) }]
+]
+for (const [title, status, body, error] of refusals) {
+  test(`${title} is not repeated`, () =>
+    Effect.gen(function* () {
+      const { baseUrl } = yield* serve(({ response }) => {
+        response.writeHead(status, { "content-type": "text/html" }).end(body)
+      })
+      expect(yield* errorOf(yield* open(baseUrl, { apiKey: "s3cret" }))).toMatchObject(error)
+    }))
+}
+
+test("a server that does not stop at the limit is stopped", () =>
+  Effect.gen(function* () {
+    const closed = yield* Deferred.make<void>()
+    const { baseUrl } = yield* serve(({ response }) => {
+      stream(response)
+      const again = () => response.destroyed || response.write(delta("x".repeat(100)), () => setImmediate(again))
+      again()
+      response.on("close", () => Effect.runSync(Deferred.succeed(closed, undefined)))
+    })
+    const tokens = yield* Stream.runCollect((yield* open(baseUrl)).generate(requestOf("hello", 10)))
+    expect(textOfTokens(tokens).length).toBeLessThan(1_400)
+    expect(tokens.at(-1)).toMatchObject({ type: "finish", reason: "length" })
+    yield* Deferred.await(closed)
+  }))
+
+test("the oldest turns are left out when the context is known", () =>
+  Effect.gen(function* () {
+    const heard: Array<Heard> = []
+    const { baseUrl } = yield* serve((each) => {
+      heard.push(each)
+      stream(each.response).end(ending)
+    })
+    const engine = yield* open(baseUrl, { contextTokens: 200 })
+    const say = (role: "system" | "user" | "assistant", content: string) => ({ role, content })
+    const old = [say("user", "漢".repeat(40)), say("assistant", "x".repeat(60))]
+    const recent = [say("user", "y".repeat(90)), say("assistant", "z")]
+    const messages = [say("system", "Be kind."), ...old, ...recent, say("user", "last")]
+    for (const answerTokensMax of [10, 100, 199]) {
+      yield* Stream.runDrain(engine.generate({ ...requestOf(""), messages, answerTokensMax }))
+    }
+    const [all, some, least] = heard.map(({ body }) => body["messages"])
+    expect(all).toEqual(messages)
+    expect(some).toEqual([messages[0], ...recent, messages.at(-1)])
+    expect(least).toEqual([messages[0], messages.at(-1)])
+  }))
+
+it.effect("an address that is none is said at once", () =>
+  Effect.gen(function* () {
+    const error = yield* Effect.flip(open("127.0.0.1:9000"))
+    expect(error).toMatchObject({ _tag: "EngineBroken", model: "remote", reason: expect.stringMatching(/http/) })
+  })
+)
