@@ -63,7 +63,7 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
   const conversations = yield* makeConversations({
     behaviourOf,
     journal,
-    deliver: delivery.deliver,
+    deliver: (owed) => delivery.deliver(owed),
     liveMax: limits.liveMax,
     idleMs: limits.idleMs,
     intensity: conversationIntensity

@@ -15,25 +15,17 @@
 import { Cause, Clock, Effect, Exit, Queue, Result } from "effect"
 import type { AnyStateMachine, EventFromLogic } from "xstate"
 import { outboundKey } from "../domain/ids.ts"
-import { storable } from "../domain/inbound.ts"
 import type { Outbound } from "../domain/outbound.ts"
 import { begin, type Decision, decide, fire, type Situation, type Timer, without } from "../machines/decide.ts"
 import { drainUnsafe } from "../store/drain.ts"
-import type { FencedOff, Journal, PendingInbound, Refused, Rows, Unavailable } from "../store/journal.ts"
+import type { FencedOff, Journal, PendingInbound, Refused, Unavailable } from "../store/journal.ts"
 import { type Actor, type Behaviour, type Facts, Stopped } from "./actor.ts"
 import { Alarms } from "./alarms.ts"
 import { entryOf, hasRows, type Last, merge, noRows, situationOf, type Written } from "./entry.ts"
+import { type Decided, inBounds, type Letter, type Told, withoutEffect } from "./letter.ts"
 
 export const defectsMax = 3
-const reasonMax = 500
 const noTimers = new Map<string, Timer>()
-
-type Letter<M extends AnyStateMachine> =
-  | { readonly inbound: PendingInbound }
-  | { readonly timer: Timer }
-  | { readonly event: EventFromLogic<M> }
-  /** Look into the journal. */
-  | { readonly wake: true }
 
 type End = FencedOff | Unavailable | Stopped
 
@@ -168,7 +160,7 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
     })
   }
 
-  #handle(letter: Exclude<Letter<M>, { wake: true }>): Effect.Effect<void, End> {
+  #handle(letter: Told<M>): Effect.Effect<void, End> {
     const inbound = "inbound" in letter ? letter.inbound : undefined
     if (inbound !== undefined && inbound.position <= this.#last.handled) return Effect.void
     return Effect.gen({ self: this }, function* () {
@@ -181,7 +173,7 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
     })
   }
 
-  #decide(letter: Exclude<Letter<M>, { wake: true }>, nowMs: number): Decided<M> {
+  #decide(letter: Told<M>, nowMs: number): Decided<M> {
     const { machine } = this.#behaviour
     const inbound = "inbound" in letter ? letter.inbound : undefined
     if ("timer" in letter) {
@@ -270,7 +262,7 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
   }
 
   /** Writes the event as dead, with its words; the machine stays as it was. */
-  #bury(letter: Exclude<Letter<M>, { wake: true }>, cause: string): Effect.Effect<void, End> {
+  #bury(letter: Told<M>, cause: string): Effect.Effect<void, End> {
     const inbound = "inbound" in letter ? letter.inbound : undefined
     const reason = inBounds(cause)
     const type = "timer" in letter ? letter.timer.event : "event" in letter ? letter.event.type : "inbound"
@@ -297,20 +289,4 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
     drainUnsafe(this.#mailbox)
     return Effect.andThen(this.#alarms.rearm(noTimers), this.#behaviour.close)
   }
-}
-
-interface Decided<M extends AnyStateMachine> {
-  readonly event: { readonly type: string }
-  readonly after: Situation<M>
-  readonly actions: Decision<M>[1]
-  readonly rows: Rows
-}
-
-/** An event that a machine has no use for has its fate too. */
-function withoutEffect({ position }: PendingInbound): Rows {
-  return { ...noRows, settle: [{ after: position - 1, upTo: position, fate: "ignored", rule: "no-effect" }] }
-}
-
-function inBounds(reason: string): string {
-  return storable(reason.slice(0, reasonMax))
 }

@@ -105,10 +105,8 @@ function keysOf(map: SchemaAST.Objects | undefined): ReadonlyArray<string> {
   return map?.propertySignatures.map(({ name }) => String(name)) ?? []
 }
 
-/** A secret's own schema only says that it is redacted: what it is decoded from says what a person writes. */
 function expectedOf(ast: SchemaAST.AST | undefined): string {
-  const written = ast?.encoding?.at(-1)?.to ?? ast
-  return String((written && SchemaAST.resolve(written)?.["expected"]) ?? "something else")
+  return String((ast && SchemaAST.resolve(ast)?.["expected"]) ?? "something else")
 }
 
 /**

@@ -57,7 +57,7 @@ export function parseConfig({ environment, file, flags }: ConfigInput): Result.R
     onFailure: ({ issue }) =>
       problemsOf(issue, input, originOf).flatMap(({ path, words }) =>
         // What is said about the text of a line is the cause of what the schema finds in it.
-        document.problems.some(({ line }) => line === document.lineOf(path)) ? [] : [words]
+        document.problems.some(({ line }) => line === document.lineOf(path)) && !givenAt(given, path) ? [] : [words]
       )
   })
   if (ofText.length + problems.length > 0) return Result.fail(ConfigError.of([...ofText, ...problems]))

@@ -15,7 +15,7 @@ export interface LogFiles {
   readonly write: (line: string, atMs: number) => void
 }
 
-/** The folder of `logs.dir` cannot be made, or not be written to. */
+/** The folder cannot be made, or not be written to; `reason` is a sentence for an operator. */
 export class LogDirUnusable extends Data.TaggedError("LogDirUnusable")<{
   readonly dir: string
   readonly reason: string
@@ -47,7 +47,7 @@ export const openLogFiles = Effect.fn("openLogFiles")(function* (
   const now = yield* Clock.currentTimeMillis
   let file = yield* Effect.fromResult(openFile(options, dayOf(now), 0)).pipe(
     Effect.map((opened): LogFile | undefined => opened),
-    Effect.mapError((error) => new LogDirUnusable({ dir: options.dir, reason: String(error) }))
+    Effect.mapError((error) => new LogDirUnusable({ dir: options.dir, reason: `logs.dir cannot be used: ${error}` }))
   )
   let closedUntilMs = 0
   const write = (line: string, atMs: number) => {

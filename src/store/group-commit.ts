@@ -78,18 +78,8 @@ export const make = Effect.fn("GroupCommit.make")(function* <Row, A, E>(target: 
     return error._tag === "Some" && isFaultOfOneRow(error.value)
   }
 
-  /** Splits off what must wait for the next batch; whoever was held back comes first there. */
   const choose = (candidates: Batch): Batch => {
-    const owners = new Set<string>()
-    const batch: Array<Waiting<Row, A, E>> = []
-    const rest: Array<Waiting<Row, A, E>> = []
-    for (const waiting of candidates) {
-      const owner = ownerOf(waiting.row)
-      const isFirst = owner === undefined || !owners.has(owner)
-      if (owner !== undefined) owners.add(owner)
-      if (isFirst && batch.length < limits.batchMax) batch.push(waiting)
-      else rest.push(waiting)
-    }
+    const [batch, rest] = split(candidates, ({ row }) => ownerOf(row), limits.batchMax)
     heldBack = rest
     return batch
   }
@@ -122,4 +112,18 @@ function takeUnsafe<A>(queue: Queue.Queue<A>, max: number): ReadonlyArray<A> {
     taken.push(next.value)
   }
   return taken
+}
+
+/** The next batch, and what must wait for the one after it: it comes first there. */
+function split<A>(candidates: ReadonlyArray<A>, ownerOf: (one: A) => string | undefined, batchMax: number) {
+  const owners = new Set<string>()
+  const batch: Array<A> = []
+  const rest: Array<A> = []
+  for (const one of candidates) {
+    const owner = ownerOf(one)
+    if (batch.length < batchMax && (owner === undefined || !owners.has(owner))) batch.push(one)
+    else rest.push(one)
+    if (owner !== undefined) owners.add(owner)
+  }
+  return [batch, rest] as const
 }

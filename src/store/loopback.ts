@@ -35,7 +35,7 @@ export const choosePort = Effect.fn("Loopback.choosePort")(function* (portFile: 
 })
 
 export function rememberPort(portFile: string, port: number): void {
-  writeFileSync(portFile, `${port}\n`, { flush: true })
+  if (rememberedPort(portFile) !== port) writeFileSync(portFile, `${port}\n`, { flush: true })
 }
 
 /** Nothing but a port counts: a file cut short is as good as none. */

@@ -13,7 +13,7 @@ import { DatabaseTrouble, inWords } from "./database-trouble.ts"
 import type { Binaries } from "./embedded-binaries.ts"
 import { plainEnv } from "./initdb.ts"
 import { type Address, connect, type NoSession, query } from "./loopback.ts"
-import { identify, isRunning, type ProcessIdentity, workingDirectory } from "./process-identity.ts"
+import { identify, isRunning, kill, type ProcessIdentity, workingDirectory } from "./process-identity.ts"
 import { lastWords, logSize, trimLog } from "./server-log.ts"
 import { settings } from "./server-settings.ts"
 
@@ -76,10 +76,9 @@ export const start = Effect.fn("Postmaster.start")(function* (
     const address = { port: yield* port, password: cluster.password }
     const logFrom = logSize(cluster.log)
     const started = yield* Effect.try({
-      try: () => launch(cluster, binaries, address),
+      try: () => launch(cluster, binaries, address, onSpawn),
       catch: (error) => unstartable(cluster, inWords(error))
     })
-    if (started.process !== undefined) onSpawn({ ...started, process: started.process })
     const why = yield* untilReady(started, cluster)
     if (why === undefined) return
     const { isPassing, words } = lastWords(cluster.log, logFrom)
@@ -102,7 +101,7 @@ export const stop = Effect.fn("Postmaster.stop")(function* ({ process: server }:
   ] as const
   for (const [signal, patienceMs] of steps) {
     if (!isRunning(server)) return
-    process.kill(server.pid, signal)
+    kill(server.pid, signal)
     for (let waitedMs = 0; waitedMs < patienceMs && isRunning(server); waitedMs += readyPollMs)
       yield* Effect.sleep(readyPollMs)
   }
@@ -149,16 +148,16 @@ const withDatabase = <A>(address: Address, use: Effect.Effect<A, NoSession>): Ef
       )
   )
 
-interface Launched extends Omit<Postmaster, "process"> {
-  /** Undefined when it could not be executed; `exited` says why. */
-  readonly process: ProcessIdentity | undefined
-}
+type Launched = Omit<Postmaster, "process">
 
-function launch({ data, home, log }: Cluster, { postgres }: Binaries, address: Address): Launched {
-  const options = Object.entries({ ...settings, port: address.port }).flatMap(([name, value]) => [
-    "-c",
-    `${name}=${value}`
-  ])
+function launch(
+  { data, home, log }: Cluster,
+  { postgres }: Binaries,
+  address: Address,
+  onSpawn: (started: Postmaster) => void
+): Launched {
+  const named = Object.entries({ ...settings, port: address.port })
+  const options = named.flatMap(([name, value]) => ["-c", `${name}=${value}`])
   const output = openSync(log, "a", 0o600)
   try {
     const child = spawn(postgres, ["-D", data, ...options], {
@@ -172,7 +171,10 @@ function launch({ data, home, log }: Cluster, { postgres }: Binaries, address: A
     const exited = Deferred.makeUnsafe<string>()
     child.on("error", (error) => Deferred.doneUnsafe(exited, Effect.succeed(error.message)))
     child.on("exit", (code, signal) => Deferred.doneUnsafe(exited, Effect.succeed(`it ended with ${signal ?? code}`)))
-    return { process: child.pid === undefined ? undefined : identify(child.pid), address, exited }
+    // Without a pid it could not be executed, and "error" says why.
+    const process = child.pid === undefined ? undefined : identify(child.pid)
+    if (process !== undefined) onSpawn({ process, address, exited })
+    return { address, exited }
   } finally {
     closeSync(output)
   }

@@ -42,9 +42,9 @@ export function workingDirectory(pid: number): string | undefined {
 }
 
 /** It may be gone already. */
-export function kill(pid: number): void {
+export function kill(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
   try {
-    process.kill(pid, "SIGKILL")
+    process.kill(pid, signal)
   } catch {
     // It is.
   }

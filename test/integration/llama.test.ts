@@ -280,9 +280,25 @@ layer(llama, { excludeTestServices: true })("answers", (it) => {
       yield* Fiber.interrupt(running[3]!)
       expect(textOf(yield* answer(engine, asked("one more")))).not.toBe("")
       yield* Effect.forEach(running, Fiber.interrupt)
-      const { steps } = yield* engine.counts
-      yield* Effect.sleep(50)
-      expect((yield* engine.counts).steps - steps).toBeLessThanOrEqual(2)
+    })
+  )
+
+  it.effect("nothing more for one who has gone", () =>
+    Effect.gen(function* () {
+      const engine = yield* Llama
+      const request = asked("Go on.", { answerTokensMax: 250, temperature: 1, seed: 3 })
+      const steps = Effect.map(engine.counts, (counts) => counts.steps)
+      const before = yield* steps
+      yield* answer(engine, request)
+      const between = yield* steps
+      const whole = between - before
+      expect(whole).toBeGreaterThan(100)
+      const leaving = yield* Effect.forkChild(answer(engine, request))
+      yield* until(Effect.map(steps, (now) => now > between + 2))
+      yield* Fiber.interrupt(leaving)
+      // Time enough for all of it.
+      yield* Effect.sleep(500)
+      expect((yield* steps) - between).toBeLessThan(whole / 2)
     })
   )
 })

@@ -46,10 +46,11 @@ function importsOf(text: string): ReadonlyArray<string> {
   return [...found].map(([, specifier]) => specifier ?? "")
 }
 
-/** `src/store/journal.ts` is in `store`, `src/main.ts` in `main`, `schema/tables.ts` in `schema`. */
+/** `src/store/journal.ts` is in `store`, a file right under `src` in `main`, `schema/tables.ts` in `schema`. */
 function roomOf(path: string): string {
   const [top = "", second = ""] = path.split("/")
-  return top === "src" ? second.replace(/\.ts$/, "") : top
+  if (top !== "src") return top
+  return second.endsWith(".ts") ? "main" : second
 }
 
 function refusedFile(from: string, to: string, allowed: ReadonlyArray<string>): string | undefined {

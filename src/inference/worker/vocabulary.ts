@@ -9,9 +9,9 @@ export function vocabularyOf(model: LlamaModel): Pick<Model, "bytesOf" | "isEnd"
   return {
     // llama.cpp gives text: U+FFFD for a token that is a part of a character. Its name in the vocabulary has the bytes.
     bytesOf: (token, before) => {
-      const text = model.detokenize([tokenOf(token)], false, before.map(tokenOf))
-      const name = text.includes("\uFFFD") ? names[token] : undefined
-      return (name === undefined ? undefined : bytesOfName(name)) ?? Buffer.from(text, "utf8")
+      const alone = model.detokenize([tokenOf(token)])
+      const bytes = alone.includes("\uFFFD") ? bytesOfName(names[token] ?? "") : undefined
+      return bytes ?? Buffer.from(model.detokenize([tokenOf(token)], false, before.map(tokenOf)), "utf8")
     },
     isEnd: (token) => model.isEogToken(tokenOf(token))
   }

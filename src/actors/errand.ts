@@ -1,0 +1,153 @@
+/** One message on its way: runs the delivery machine over the adapter and the journal. */
+import { Cause, Clock, Deferred, Effect, Exit, Random, Schedule } from "effect"
+import type { Adapter } from "../adapters/adapter.ts"
+import { begin, type Decision, decide, fire, type Situation } from "../machines/decide.ts"
+import { type DeliveryAction, type DeliveryEvent, type DeliveryLimits, deliveryMachine } from "../machines/delivery.ts"
+import type { AttemptEnd, Due, FencedOff, Journal, Refused } from "../store/journal.ts"
+
+/** Added to the adapter's own limit before it is interrupted. */
+const graceMs = 2_000
+const reasonMax = 500
+
+type Machine = typeof deliveryMachine
+
+export interface Errand {
+  readonly adapter: Adapter
+  readonly journal: Journal["Service"]
+  readonly limits: DeliveryLimits
+  readonly due: Due
+  /** Told how each attempt ended. */
+  readonly count: (result: AttemptEnd["result"]) => void
+  /** Interrupts waits once the server stops; a send that has begun ends. */
+  readonly stopping: Deferred.Deferred<never>
+}
+
+/** Follows one message to its end. Interrupted when it would have to wait, or to begin an attempt, after `stopping`. */
+export const deliverOne = Effect.fnUntraced(function* (errand: Errand): Effect.fn.Return<void, FencedOff | Refused> {
+  const { adapter, due, limits, stopping } = errand
+  const nowMs = yield* Clock.currentTimeMillis
+  const input = {
+    ...limits,
+    isReadable: adapter.find !== undefined,
+    attempts: due.attempts,
+    wasSending: due.wasSending,
+    delayMs: Math.max(0, due.dueAtMs - nowMs)
+  }
+  const [begun, first] = begin(deliveryMachine, input, nowMs)
+  let situation: Situation<Machine> = begun
+  const todo: Array<DeliveryAction> = [...first]
+  const take = ([after, actions]: Decision<Machine>) => {
+    situation = after
+    todo.push(...actions)
+  }
+  while (situation.snapshot.status === "active" || todo.length > 0) {
+    const action = todo.shift()
+    if (action === undefined) {
+      const timer = [...situation.timers.values()][0]
+      if (timer === undefined) return
+      const waitMs = Math.max(0, timer.dueAtMs - (yield* Clock.currentTimeMillis))
+      yield* Effect.raceFirst(Effect.sleep(waitMs), Deferred.await(stopping))
+      take(fire(deliveryMachine, situation, timer, yield* Clock.currentTimeMillis))
+      continue
+    }
+    if (action.type === "attempt.record" && Deferred.isDoneUnsafe(stopping)) return yield* Effect.interrupt
+    const event = yield* perform(action, errand)
+    if (event !== undefined) take(decide(deliveryMachine, situation, event, yield* Clock.currentTimeMillis))
+  }
+})
+
+const perform = (
+  action: DeliveryAction,
+  errand: Errand
+): Effect.Effect<DeliveryEvent | undefined, FencedOff | Refused> => {
+  const { conversation, key } = errand.due.outbound
+  const { journal } = errand
+  switch (action.type) {
+    case "attempt.record":
+      return Effect.gen(function* () {
+        const atMs = yield* Clock.currentTimeMillis
+        yield* Effect.retry(journal.begin({ conversation, key, n: action.n, atMs }), whileUnavailable)
+        return { type: "attempt.recorded" } as const
+      }) as Effect.Effect<DeliveryEvent, FencedOff | Refused>
+    case "message.send":
+      return send(errand)
+    case "message.look-up":
+      return lookUp(errand)
+    case "attempt.fail":
+      return end(errand, action.n, action.result, action.reason, "due", action.delayMs)
+    case "message.delivered":
+      return end(errand, action.n, "delivered", "", "delivered", 0, action.receipt)
+    case "message.dead":
+      return Effect.andThen(
+        Effect.logError(`a message of ${conversation} is a dead letter: ${key}`, action.reason),
+        end(errand, action.n, action.result, action.reason, "dead", 0)
+      )
+  }
+}
+
+const whileUnavailable = {
+  while: (error: { readonly _tag: string }) => error._tag === "Unavailable",
+  schedule: Schedule.spaced("500 millis")
+}
+
+const end = Effect.fnUntraced(function* (
+  { count, due, journal }: Errand,
+  n: number,
+  result: AttemptEnd["result"],
+  reason: string,
+  state: AttemptEnd["state"],
+  delayMs: number,
+  receipt = ""
+) {
+  const { conversation, key } = due.outbound
+  const atMs = yield* Clock.currentTimeMillis
+  count(result)
+  const ended = { conversation, key, n, atMs, result, reason, receipt, state, dueAtMs: atMs + delayMs }
+  yield* Effect.retry(journal.end(ended), whileUnavailable) as Effect.Effect<void, Refused>
+  return undefined
+})
+
+const send = Effect.fnUntraced(function* ({ adapter, due }: Errand) {
+  const exit = yield* Effect.exit(
+    Effect.timeoutOption(
+      Effect.suspend(() => adapter.send(due.outbound)),
+      adapter.limits.sendMaxMs + graceMs
+    )
+  )
+  const circumstances = yield* circumstancesOf(due)
+  if (Exit.isSuccess(exit)) {
+    if (exit.value._tag === "Some") return { type: "send.succeeded", receipt: exit.value.value } as const
+    return { type: "send.ambiguous", reason: "the adapter did not end in time", ...circumstances } as const
+  }
+  const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
+  switch (failure?._tag) {
+    case "NotSent":
+      return { type: "send.not-sent", reason: failure.reason, ...circumstances } as const
+    case "Rejected":
+      return { type: "send.rejected", reason: `${failure.status}: ${failure.reason}` } as const
+    case "Throttled":
+      return { type: "send.throttled", retryAfterMs: failure.retryAfterMs, ...circumstances } as const
+    case "Ambiguous":
+      return { type: "send.ambiguous", reason: failure.reason, ...circumstances } as const
+    default:
+      if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
+      return {
+        type: "send.ambiguous",
+        reason: String(Cause.squash(exit.cause)).slice(0, reasonMax),
+        ...circumstances
+      } as const
+  }
+})
+
+const lookUp = Effect.fnUntraced(function* ({ adapter, due }: Errand) {
+  const found = yield* Effect.result(adapter.find?.(due.outbound) ?? Effect.succeed(undefined))
+  const circumstances = yield* circumstancesOf(due)
+  if (found._tag === "Failure")
+    return { type: "look-up.failed", reason: found.failure.reason, ...circumstances } as const
+  if (found.success === undefined) return { type: "look-up.not-found", ...circumstances } as const
+  return { type: "look-up.found", receipt: found.success } as const
+})
+
+const circumstancesOf = Effect.fnUntraced(function* ({ atMs }: Due) {
+  return { ageMs: (yield* Clock.currentTimeMillis) - atMs, luck: yield* Random.next }
+})
