@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
 import { runCommand, StartTrouble } from "./cli/command.ts"
+import type { Config } from "./cli/config-schema.ts"
+import { demo } from "./cli/demo.ts"
 import { layerLogging } from "./cli/logging.ts"
 import { serve } from "./parley.ts"
 
@@ -20,14 +22,21 @@ const stopped = Effect.callback<void>((resume) => {
   process.once("SIGTERM", stop)
 })
 
+const logged = <A>(config: Config, effect: Effect.Effect<A, StartTrouble>) =>
+  Effect.provide(effect, layerLogging({ debug: config.debug, dir: config.logs.dir })).pipe(
+    Effect.catchTag("LogDirUnusable", ({ reason }) => Effect.fail(new StartTrouble({ reason })))
+  )
+
 const program = runCommand({
   typed: process.argv.slice(2),
   environment: process.env,
   version,
   start: (config) =>
-    serve({ config, stopped, ready: (address) => Effect.logInfo(`Parley is ready: ${address}`) }).pipe(
-      Effect.provide(layerLogging({ debug: config.debug, dir: config.logs.dir })),
-      Effect.catchTag("LogDirUnusable", ({ reason }) => Effect.fail(new StartTrouble({ reason })))
+    logged(config, serve({ config, stopped, ready: (address) => Effect.logInfo(`Parley is ready: ${address}`) })),
+  demo: (given) =>
+    logged(
+      given,
+      demo({ config: given, stopped, serve: (config, end, ready) => serve({ config, stopped: end, ready }) })
     )
 })
 

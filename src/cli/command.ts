@@ -25,6 +25,8 @@ export interface CommandOptions<R> {
   readonly version: string
   /** Runs the server until it is told to stop. */
   readonly start: (config: Config) => Effect.Effect<void, StartTrouble, R>
+  /** Runs a server that talks to this terminal. */
+  readonly demo: (config: Config) => Effect.Effect<void, StartTrouble, R>
 }
 
 const exitCodes = {
@@ -53,7 +55,7 @@ export const runCommand = <R>(options: CommandOptions<R>): Effect.Effect<number,
 type Failure = CliError | ConfigError | StartTrouble
 
 function parley<R>(
-  { environment, start }: CommandOptions<R>,
+  { demo, environment, start }: CommandOptions<R>,
   run: (typed: ReadonlyArray<string>) => Effect.Effect<void, Failure, R | Command.Environment>
 ) {
   const flag = (name: string, hint: string, description: string) =>
@@ -81,6 +83,15 @@ function parley<R>(
       { command: "HOST=0.0.0.0 PARLEY_TOKEN=… parley start", description: "Open to other machines" }
     ])
   )
+  const demoCommand = Command.make("demo", flags, (given) =>
+    Effect.flatMap(loadConfig(environment, written(given)), demo)
+  ).pipe(
+    Command.withDescription("Try it here: a server with an account of its own, and this terminal as the messenger."),
+    Command.withExamples([
+      { command: "parley demo", description: "Write, and be answered" },
+      { command: "PARLEY_MODEL=model.gguf parley demo", description: "By a model of yours" }
+    ])
+  )
   const topic = Argument.String("command").pipe(Argument.optional)
   const help = Command.make("help", { topic }, (given) => run([...Option.toArray(given.topic), "--help"])).pipe(
     Command.withDescription("Say how parley, or one of its commands, is used.")
@@ -91,7 +102,7 @@ function parley<R>(
   return Command.make("parley").pipe(
     Command.withDescription("A self-hosted assistant: people write, a model on this machine answers."),
     Command.withExamples([{ command: "parley start", description: "Web chat and API at http://127.0.0.1:8080" }]),
-    Command.withSubcommands([startCommand, help, version])
+    Command.withSubcommands([startCommand, demoCommand, help, version])
   )
 }
 

@@ -1,4 +1,6 @@
 /** The engine that a model's configuration names. */
+import { existsSync } from "node:fs"
+import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Redacted, type Scope } from "effect"
 import { type Background, openInBackground } from "./background.ts"
@@ -68,7 +70,10 @@ const openBuiltIn = Effect.fn("openBuiltIn")(function* (dataDir: string) {
     "no model is configured: a tiny random one answers, in babble. Set PARLEY_MODEL to a GGUF file"
   )
   yield* Effect.tryPromise({
-    try: () => writeRandomModel(file),
+    try: async () => {
+      await mkdir(dataDir, { recursive: true, mode: 0o700 })
+      if (!existsSync(file)) await writeRandomModel(file)
+    },
     catch: (cause) => new EngineBroken({ model: "built-in", reason: `${file} could not be written: ${String(cause)}` })
   })
   return yield* openLlama({

@@ -16,7 +16,8 @@ const run = Effect.fnUntraced(
       start: (started) => {
         config = started
         return given.trouble ?? Effect.void
-      }
+      },
+      demo: () => Effect.die("nobody asked for it")
     })
     const out = (yield* TestConsole.logLines).join("\n")
     const error = (yield* TestConsole.errorLines).join("\n")
