@@ -1,13 +1,13 @@
 /** What an actor is to others, and what it takes to be one. interpreter.ts runs it. */
 import { Data, type Effect } from "effect"
 import type { AnyStateMachine, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from "xstate"
-import type { FencedOff, PendingInbound, Rows, StoredSnapshot, Unavailable } from "../store/journal.ts"
+import type { FencedOff, PendingInbound, Rows, Stored, StoredSnapshot, Unavailable } from "../store/journal.ts"
 
 export interface Behaviour<M extends AnyStateMachine> {
   readonly machine: M
   readonly version: number
-  /** Brings a snapshot of the named version to the next one. State names are a storage format. */
-  readonly migrations: Readonly<Record<number, (stored: StoredSnapshot) => Pick<StoredSnapshot, "value" | "context">>>
+  /** Brings what the named version stored to the next one. State names are a storage format, also in timers. */
+  readonly migrations: Readonly<Record<number, (stored: Migrated) => Migrated>>
   readonly input: InputFrom<M>
   /** Puts today's settings into a context that was stored with yesterday's. */
   readonly refresh: (context: SnapshotFrom<M>["context"]) => SnapshotFrom<M>["context"]
@@ -26,6 +26,9 @@ export interface Behaviour<M extends AnyStateMachine> {
   /** Ends what `perform` set going. */
   readonly close: Effect.Effect<void>
 }
+
+/** The timers of `after` bear the path of their state in `id` and `event`. */
+export type Migrated = Pick<StoredSnapshot, "value" | "context"> & Pick<Stored, "timers">
 
 /** What the rows of an action may depend on beside it. */
 export interface Facts {

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { AnyMachineSnapshot, AnyStateMachine, SnapshotFrom } from "xstate"
 import type { Situation } from "../machines/decide.ts"
-import type { Entry, Rows, Stored, StoredSnapshot } from "../store/journal.ts"
+import type { Entry, Rows, Stored } from "../store/journal.ts"
 import { type Behaviour, Stopped } from "./actor.ts"
 
 /** What an actor remembers of its last entry. */
@@ -57,10 +57,10 @@ export function entryOf<M extends AnyStateMachine>(behaviour: Behaviour<M>, last
 export const situationOf = Effect.fnUntraced(function* <M extends AnyStateMachine>(
   id: string,
   behaviour: Behaviour<M>,
-  { snapshot: written, timers }: Stored
+  { snapshot: written, timers: armed }: Stored
 ): Effect.fn.Return<Situation<M>, Stopped> {
   const { machine, migrations, version } = behaviour
-  let current: StoredSnapshot = written
+  let current = { ...written, timers: armed }
   while (current.machine === machine.id && current.version < version && migrations[current.version] !== undefined) {
     current = { ...current, ...migrations[current.version]!(current), version: current.version + 1 }
   }
@@ -68,7 +68,7 @@ export const situationOf = Effect.fnUntraced(function* <M extends AnyStateMachin
     const reason = `it was written by ${written.machine} ${written.version}, and this is ${machine.id} ${version}: migrate it`
     return yield* new Stopped({ id, reason })
   }
-  const { value } = current
+  const { timers, value } = current
   const context = behaviour.refresh(current.context as SnapshotFrom<M>["context"])
   const snapshot = machine.resolveState({ value, context } as Parameters<typeof machine.resolveState>[0])
   return {

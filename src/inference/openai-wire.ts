@@ -34,8 +34,8 @@ export function bodyOf(
 }
 
 /**
- * Leaves out the oldest turns until the rest is estimated to fit; never system messages, and never the last one. A turn goes
- * as a whole: what is left begins with the person's words.
+ * Leaves out the oldest turns until the rest is estimated to fit; never system messages, and never the last one. A turn
+ * goes as a whole: what is left begins with the person's words.
  */
 export function newestThatFit(messages: ReadonlyArray<ChatMessage>, tokensMax: number): ReadonlyArray<ChatMessage> {
   const last = messages.length - 1
@@ -50,8 +50,8 @@ export function newestThatFit(messages: ReadonlyArray<ChatMessage>, tokensMax: n
 }
 
 /**
- * One token per 3 bytes of UTF-8, and 4 for the frame of a message: more than most texts have (English about 4 bytes a token,
- * Chinese about 3), as the server's tokenizer is out of reach.
+ * One token per 3 bytes of UTF-8, and 4 for the frame of a message: more than most texts have (English about 4 bytes a
+ * token, Chinese about 3), as the server's tokenizer is out of reach.
  */
 function tokensEstimatedOf({ content }: ChatMessage): number {
   return Math.ceil(Buffer.byteLength(content) / 3) + 4

@@ -1,4 +1,4 @@
-/** The engine behind which another server decodes: llama-server, vLLM, Ollama, whatever speaks OpenAI's chat completions. */
+/** The engine that is another server: llama-server, vLLM, Ollama, whatever speaks OpenAI's chat completions. */
 
 import * as Http from "node:http"
 import * as Https from "node:https"
@@ -64,9 +64,9 @@ interface Call {
 }
 
 /**
- * Silence, a cut connection and an answer of 5xx are `EngineLost`, 429 and 503 are `EngineBusy`. Interrupting a stream closes
- * its connection, by which the server knows. Node's own client: of those that reuse connections (FACTS: fetch takes three times
- * its CPU) it needs no package.
+ * Silence, a cut connection and an answer of 5xx are `EngineLost`, 429 and 503 are `EngineBusy`. Interrupting a stream
+ * closes its connection, by which the server knows. It uses node:http: 60 µs of CPU a request (fetch 180, undici 50, but
+ * that is a package).
  */
 export const openOpenai = Effect.fnUntraced(function* (options: OpenaiOptions) {
   const address = yield* addressOf(options)

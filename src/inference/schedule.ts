@@ -12,14 +12,15 @@
  *   S3. Requests of one user start for the first time in the order they were admitted.
  *   S4. While a user waits, every other user starts at most one request for the first time.
  *   S5. After `fill` nothing waits, or no slot is free, or a suspect runs or is the next to run.
- *   S6. Who comes back starts before everybody who never started, and among themselves they keep the order of admission.
+ *   S6. Who comes back starts before all who never started, and among themselves they keep the order of admission.
  *   S7. A suspect, which was running at `deathsMax` deaths of its engine, runs alone; one more death, and it is gone.
  *
- * Users take turns: each has a line, and the lines stand in a ring. Whoever comes back has had their user's turn, and stands
- * before the ring. A requeued request is never refused: it was counted while it ran.
+ * Users take turns: each has a line, and the lines stand in a ring. Whoever comes back has had their user's turn, and
+ * stands before the ring. A requeued request is never refused: it was counted while it ran.
  *
- * A schedule is changed in place, by the functions of this file alone, so that admission, start and end take constant time
- * however many wait (a copy of 10,000 waiting costs 100 µs); they say what happened, and return no other schedule.
+ * A schedule is changed in place, by the functions of this file alone, so that admission, start and end take constant
+ * time however many wait (under 1 µs each; a copy of a map of 10,000 is 450 µs). They say what happened, and return no
+ * schedule.
  */
 import { type Chain, emptyChain, insert, itemsOf, type Link, remove } from "./chain.ts"
 
@@ -136,8 +137,8 @@ export function requeue<R extends Request>(schedule: Schedule<R>, ticket: Ticket
 }
 
 /**
- * How many start before it if nothing else happens; undefined for one that does not wait. Linear in the users who wait, and
- * in those before it in its own line.
+ * How many start before it if nothing else happens; undefined for one that does not wait. Linear in the users who wait
+ * and in those before it in its own line: 100 µs for 5,000 users.
  */
 export function placeOf<R extends Request>(schedule: Schedule<R>, ticket: Ticket<R>): number | undefined {
   if (ticket.state !== "waiting") return undefined

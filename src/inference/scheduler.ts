@@ -1,4 +1,4 @@
-/** Gives the engine's slots to requests in turn, and runs again what its engine lost. The decisions are in schedule.ts. */
+/** Gives the engine's slots to requests in turn, and runs again what was lost. The decisions are in schedule.ts. */
 import { type Cause, Clock, Context, Data, Deferred, Effect, Exit, Latch, Layer, Queue, Result, Stream } from "effect"
 import { runAttempt } from "./attempt.ts"
 import type {
@@ -30,8 +30,8 @@ export class QueueFull extends Data.TaggedError("QueueFull")<{
 }> {}
 
 /**
- * `crashed`: the engine died whenever it ran, at last alone. `lost`: the engine was lost too often, or too long. `busy`: the
- * engine had no room for it within `busyMaxMs`. `refused`: the engine will not, and says why.
+ * `crashed`: the engine died whenever it ran, at last alone. `lost`: the engine was lost too often, or too long. `busy`:
+ * the engine had no room for it within `busyMaxMs`. `refused`: the engine will not, and says why.
  */
 export class ModelFailed extends Data.TaggedError("ModelFailed")<{
   readonly kind: "crashed" | "lost" | "busy" | "refused"
@@ -60,8 +60,8 @@ export class InferenceScheduler extends Context.Service<
   {
     /**
      * Fails with `QueueFull` at once rather than waiting without limit: the caller knows the person, and what to say to
-     * them. Waits for a slot without a deadline of its own. Interrupting the stream gives the slot or the place in the queue
-     * back; a slow reader keeps neither, for the slot is free as soon as the engine is done.
+     * them. Waits for a slot without a deadline of its own. Interrupting the stream gives the slot or the place in the
+     * queue back; a slow reader keeps neither, for the slot is free as soon as the engine is done.
      */
     readonly infer: (request: InferenceRequest & { readonly firstAttempt: number }) => Stream.Stream<Signal, Failure>
     /** How many requests start before this one; undefined for one that does not wait. */
@@ -105,7 +105,7 @@ interface Floor {
   readonly clock: Clock.Clock
   readonly schedule: Schedule.Schedule<Turn>
   readonly tickets: Map<string, Ticket>
-  /** Open from a loss until the engine is back; meanwhile nobody starts. */
+  /** Open until the engine is ready first, and from a loss until it is back; meanwhile nobody starts. */
   readonly lost: Latch.Latch
   lossReason: string
   /** Losses since an answer was last finished. */
@@ -132,7 +132,7 @@ export const layer = ({ engine, queueMax, ...limits }: Options): Layer.Layer<Inf
         clock: yield* Clock.Clock,
         schedule: Schedule.empty({ slotsMax: engine.slotsMax, queueMax }),
         tickets: new Map(),
-        lost: Latch.makeUnsafe(false),
+        lost: Latch.makeUnsafe(!(yield* engine.isReady)),
         lossReason: "",
         lossesInRow: 0,
         refused: 0,
@@ -258,15 +258,17 @@ const recover = Effect.fnUntraced(function* (floor: Floor) {
   yield* Effect.sleep(Math.min(backoffMaxMs, backoffMinMs * 2 ** (floor.lossesInRow - 1)))
   // A defect in the engine is no reason to stop asking it.
   while (!(yield* Effect.catchCause(floor.engine.isReady, () => Effect.succeed(false)))) {
-    if (floor.clock.currentTimeMillisUnsafe() - sinceMs >= outageMaxMs) failWaiting(floor)
+    if (floor.clock.currentTimeMillisUnsafe() - sinceMs >= outageMaxMs) {
+      failWaiting(floor, (yield* floor.engine.trouble) ?? floor.lossReason)
+    }
     yield* Effect.sleep(readyPollMs)
   }
   Latch.closeUnsafe(floor.lost)
   startNext(floor)
 })
 
-function failWaiting({ lossReason, schedule }: Floor): void {
-  const failure = Effect.fail(new ModelFailed({ kind: "lost", reason: lossReason }))
+function failWaiting({ schedule }: Floor, reason: string): void {
+  const failure = Effect.fail(new ModelFailed({ kind: "lost", reason }))
   for (const { request } of [...Schedule.allWaiting(schedule)]) Deferred.doneUnsafe(request.start, failure)
 }
 

@@ -1,6 +1,6 @@
 /**
- * Reads server-sent events out of bytes as they come (WHATWG HTML, "Server-sent events", §9.2.6): any chunking of the same
- * bytes gives the same events. Bytes after the last blank line are no event, as the standard says.
+ * Reads server-sent events out of bytes as they come (WHATWG HTML, "Server-sent events", §9.2.6): any chunking of the
+ * same bytes gives the same events. Bytes after the last blank line are no event, as the standard says.
  */
 
 export interface SseEvent {

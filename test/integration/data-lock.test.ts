@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
@@ -49,14 +49,15 @@ describe("L2: the lock of a dead holder is taken over", () => {
   const me = identify(process.pid)
   const dead = { pid: 4_194_303, started: "long ago" }
   it.for([
-    ["of a process that is gone", JSON.stringify(dead)],
-    ["of a process whose pid somebody else has since", JSON.stringify({ ...me, started: "before the reboot" })],
+    ["of a process that is gone", dead],
+    ["of a process whose pid somebody else has since", { ...me, started: "before the reboot" }],
     ["that a power cut emptied", ""],
     ["that is not one", "42"],
-    ["of another directory, of which this is a copy", JSON.stringify({ ...me, dir: 1 })]
+    ["of another directory, of which this is a copy", { ...me, dir: 1 }]
   ] as const)("%s", async ([, content]) => {
     const dir = freshDir()
-    writeFileSync(join(dir, "parley.lock"), content)
+    const lock = typeof content === "string" ? content : JSON.stringify({ dir: statSync(dir).ino, ...content })
+    writeFileSync(join(dir, "parley.lock"), lock)
     expect(await hold(dir)).toMatchObject({ _tag: "Success" })
     expect(locksIn(dir)).toEqual([])
   })

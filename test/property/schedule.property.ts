@@ -142,7 +142,7 @@ property(s5, (moments, { slotsMax }) => {
 })
 
 const s6 =
-  "S6: who comes back starts before everybody who never started, and among themselves they keep the order of admission"
+  "S6: who comes back starts before all who never started, and among themselves they keep the order of admission"
 property(s6, (moments) => {
   for (const { after, order } of moments) {
     const returned = order.filter((id) => after[id]!.deaths > 0)

@@ -233,7 +233,8 @@ scenario("nobody waits for ever for an engine that stays away", { outageMaxMs: 6
     yield* TestClock.adjust("59 seconds")
     expect(errorOf(ann)).toBe(undefined)
     yield* TestClock.adjust("2 seconds")
-    for (const reading of [ann, bob]) expect(errorOf(reading)).toMatchObject({ kind: "lost", reason: "It died." })
+    for (const reading of [ann, bob])
+      expect(errorOf(reading)).toMatchObject({ kind: "lost", reason: "It was told not to be ready." })
     const cy = yield* ask("cy")
     yield* TestClock.adjust("1 second")
     expect(errorOf(cy)).toMatchObject({ kind: "lost" })
@@ -241,6 +242,22 @@ scenario("nobody waits for ever for an engine that stays away", { outageMaxMs: 6
     yield* TestClock.adjust("1 second")
     yield* ask("dan")
     expect(engine.generations.size).toBe(1)
+  })
+)
+
+const loading = scriptedEngine(1)
+loading.ready = false
+scenario("before the engine is ready at all, requests wait in their places", { engine: loading }, (bench) =>
+  Effect.gen(function* () {
+    const { ask, engine, running, scheduler } = bench
+    const { signals } = yield* ask("ann")
+    yield* TestClock.adjust("1 minute")
+    expect(signals).toEqual([])
+    expect(yield* scheduler.placeOf("ann")).toBe(0)
+    expect(yield* scheduler.stats).toMatchObject({ running: 0, waiting: 1, ready: false })
+    engine.ready = true
+    yield* TestClock.adjust("1 second")
+    expect(running()).toEqual(["ann"])
   })
 )
 

@@ -1,0 +1,129 @@
+/**
+ * The people of the kill tests: each writes into a conversation of their own, the next message after the last one was
+ * acknowledged; some messages arrive twice or three times, also while the first is on its way, and some say /stop.
+ */
+import { Deferred, Effect, Queue, type Scope } from "effect"
+import { type Luck, luckOf } from "./seeded.ts"
+import { type Acknowledgement, makeSender, type Refused, type SentEvent, type Unacknowledged } from "./sender.ts"
+
+export interface Sent extends SentEvent {
+  readonly isStop: boolean
+}
+
+export interface Load {
+  /** Lets so many more messages be written, one after the other in a short while. */
+  readonly release: (count: number) => Effect.Effect<void>
+  readonly released: () => number
+  /** In the order in which they were first sent. */
+  readonly sent: () => ReadonlyArray<Sent>
+  readonly acknowledgements: () => ReadonlyArray<Acknowledgement>
+  /** Succeeds in the tick in which so many messages, copies left out, are acknowledged. */
+  readonly acknowledged: (count: number) => Effect.Effect<void>
+  readonly acknowledgedCount: () => number
+  /** Succeeds when all that was released is acknowledged, copies too. */
+  readonly settled: Effect.Effect<void>
+  /** Fails with what no repetition changes. */
+  readonly broken: Effect.Effect<never, Refused | Unacknowledged>
+}
+
+export interface LoadOptions {
+  readonly url: string
+  readonly secret: string
+  readonly seed: string
+  readonly conversations: number
+}
+
+/** A server that is killed over and over is away for seconds; one that never comes back fails the test. */
+const senderLimits = { retryMs: 25, attemptMaxMs: 15_000, eventMaxMs: 120_000 }
+const paceMs = 15
+const copyDelayMaxMs = 1_500
+const shares = { stop: 0.04, drop: 0.03, twin: 0.12, copy: 0.12 }
+
+/** Ends with the scope. */
+export const openLoad = Effect.fn("openLoad")(function* (
+  options: LoadOptions
+): Effect.fn.Return<Load, never, Scope.Scope> {
+  const { conversations, secret, seed, url } = options
+  const sender = makeSender({ ...senderLimits, url, secret })
+  const permits = yield* Queue.unbounded<void>()
+  const broken = yield* Deferred.make<never, Refused | Unacknowledged>()
+  const waiting: Array<{ readonly count: number; readonly done: Deferred.Deferred<void> }> = []
+  const sent: Array<Sent> = []
+  let acknowledged = 0
+  let released = 0
+  let unsettled = 0
+
+  const send = (event: Sent) =>
+    sender.send(event).pipe(
+      Effect.tapError((error) => Deferred.fail(broken, error)),
+      Effect.ensuring(Effect.sync(() => unsettled--))
+    )
+  const sendOnce = Effect.fnUntraced(function* (event: Sent) {
+    yield* send(event)
+    acknowledged++
+    for (const { count, done } of waiting) if (acknowledged >= count) Deferred.doneUnsafe(done, Effect.void)
+  })
+  const copy = (event: Sent, delayMs: number) => {
+    unsettled++
+    return Effect.forkScoped(Effect.andThen(Effect.sleep(delayMs), send(event)))
+  }
+  const write = Effect.fnUntraced(function* (luck: Luck, conversation: string) {
+    for (let nth = 1; ; nth++) {
+      yield* Queue.take(permits)
+      const event = eventOf(luck, conversation, nth)
+      sent.push(event)
+      if (luck() < shares.twin) yield* copy(event, 0)
+      if (luck() < shares.copy) yield* copy(event, luck() * copyDelayMaxMs)
+      yield* sendOnce(event)
+    }
+  })
+
+  for (let number = 1; number <= conversations; number++) {
+    const conversation = `c${String(number).padStart(2, "0")}`
+    yield* Effect.forkScoped(write(luckOf(`${seed}/${conversation}`), conversation))
+  }
+  const pace = luckOf(`${seed}/pace`)
+  const scope = yield* Effect.scope
+  const offerAll = Effect.fnUntraced(function* (count: number) {
+    for (let left = count; left > 0; left--) {
+      yield* Queue.offer(permits, undefined)
+      yield* Effect.sleep(2 * pace() * paceMs)
+    }
+  })
+  return {
+    release: (count) =>
+      Effect.suspend(() => {
+        released += count
+        unsettled += count
+        return Effect.asVoid(Effect.forkIn(offerAll(count), scope))
+      }),
+    released: () => released,
+    sent: () => sent,
+    acknowledgements: sender.acknowledgements,
+    acknowledged: (count) =>
+      Effect.suspend(() => {
+        if (acknowledged >= count) return Effect.void
+        const done = Deferred.makeUnsafe<void>()
+        waiting.push({ count, done })
+        return Deferred.await(done)
+      }),
+    acknowledgedCount: () => acknowledged,
+    settled: Effect.gen(function* () {
+      while (unsettled > 0) yield* Effect.sleep(20)
+    }),
+    broken: Deferred.await(broken)
+  }
+})
+
+const words = "lorem ipsum “dolor” sit amet, naïve 你好 🙂👩‍👩‍👧 \\n {json: [1]} — façade".split(" ")
+
+/** A text says whose it is and which one, so that an answer that was spliced cannot look like another one. */
+function eventOf(luck: Luck, conversation: string, nth: number): Sent {
+  const id = `${conversation}.e${nth}`
+  const user = { id: `user of ${conversation}` }
+  const kind = luck()
+  if (kind < shares.stop) return { id, conversation, user, text: "/stop", isStop: true }
+  const chosen = Array.from({ length: 1 + Math.floor(luck() * 9) }, () => words[Math.floor(luck() * words.length)])
+  const drop = kind < shares.stop + shares.drop ? " !once drop 3" : ""
+  return { id, conversation, user, text: `${id} ${chosen.join(" ")}${drop}`, isStop: false }
+}
