@@ -71,7 +71,11 @@ const start = Effect.fn("start")(function* (
   const watch = (part: Effect.Effect<unknown, { readonly reason: string }>) =>
     Effect.forkScoped(Effect.catch(part, ({ reason }) => fail(reason)))
 
-  const model = yield* openModel(config.models[0], config.dataDir)
+  const [first, ...others] = config.models
+  if (others.length > 0) {
+    yield* Effect.logWarning(`only the first model, ${first?.name}, is used; this version runs one`)
+  }
+  const model = yield* openModel(first, config.dataDir)
   yield* watch(model.opened)
   const url = yield* openDatabase(config)
   const layers = layerJournal({ owner: randomId(), limits: writerLimits }).pipe(

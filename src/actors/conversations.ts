@@ -103,7 +103,12 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
 
   return {
     ring: (pending) => void spawn(pending.conversation)?.offer(pending),
-    wake: (conversation) => spawn(conversation)?.wake(),
+    wake: (conversation) => {
+      const known = live.get(conversation)
+      // A new one reads the journal anyhow.
+      if (known === undefined) spawn(conversation)
+      else known.actor.wake()
+    },
     isLive: (conversation) => live.has(conversation),
     inboxSize: (conversation) => live.get(conversation)?.actor.inboxSize ?? 0,
     live: () => live.size,

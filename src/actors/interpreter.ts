@@ -119,7 +119,8 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
     return Effect.gen({ self: this }, function* () {
       const { pending, stored } = yield* this.#journal.load(this.id, mailboxMax)
       this.#backlog = pending
-      this.#isBehind = pending.length >= mailboxMax
+      // It may be behind already: what was offered during the read can have been too much.
+      if (pending.length >= mailboxMax) this.#isBehind = true
       this.#activeAtMs = yield* Clock.currentTimeMillis
       if (stored === undefined) {
         ;[this.#situation, this.#firstActions] = begin(machine, input, this.#activeAtMs)

@@ -60,7 +60,6 @@ const Limits = Schema.Struct({
   inboxMax: setting(whole(1, 10_000_000), 100_000, "Events that wait to be answered, over all conversations."),
   conversationInboxMax: setting(whole(1, 10_000), 64, "Events that wait to be answered in one conversation."),
   bodyMaxBytes: setting(whole(1024, 64 * mebibyte), mebibyte, "Longest body of an HTTP request."),
-  textMaxBytes: setting(whole(1, mebibyte), 65_536, "Longest text of one message of a person."),
   queueMax: setting(whole(1, 100_000), 1000, "Turns that wait for a slot of the model."),
   answerTokensMax: setting(whole(1, 1_000_000), 512, "Longest answer, in tokens."),
   turnMaxMs: setting(whole(1000, dayMs), 300_000, "Longest time from the start of a turn to its end."),

@@ -26,7 +26,7 @@ export function startWorker(
     Effect.sync(() => start(options, hear)),
     ({ child, ended }) =>
       Effect.sync(() => child.kill("SIGTERM")).pipe(
-        Effect.andThen(Effect.timeoutOption(Effect.interruptible(ended), stopMaxMs)),
+        Effect.andThen(Effect.timeoutOption(ended, stopMaxMs)),
         Effect.andThen(Effect.sync(() => killAll(child))),
         Effect.andThen(ended)
       )

@@ -91,8 +91,9 @@ function aboutEvents({ acknowledgements, sent }: Evidence, replies: ReadonlyArra
       const strange = all.filter(({ conversation }) => event?.conversation !== conversation || event.isStop)
       return strange.map(({ key }) => ({ kind: "stranger", what: `${key} answers ${id}` }))
     }),
-    ...[...fresh].flatMap(([id, { length }]): Array<Violation> =>
-      length > 1 ? [{ kind: "doubled", what: `${id} was acknowledged as new ${length} times` }] : []
+    ...[...fresh].flatMap(
+      ([id, { length }]): Array<Violation> =>
+        length > 1 ? [{ kind: "doubled", what: `${id} was acknowledged as new ${length} times` }] : []
     )
   ]
 }
@@ -100,8 +101,9 @@ function aboutEvents({ acknowledgements, sent }: Evidence, replies: ReadonlyArra
 function aboutBodies(deliveries: ReadonlyArray<Delivery>): Array<Violation> {
   const bodies = new Map<string, Set<string>>()
   for (const { body, key } of deliveries) bodies.set(key, (bodies.get(key) ?? new Set()).add(body))
-  return [...bodies].flatMap(([key, { size }]): Array<Violation> =>
-    size > 1 ? [{ kind: "changed", what: `${key} came with ${size} bodies` }] : []
+  return [...bodies].flatMap(
+    ([key, { size }]): Array<Violation> =>
+      size > 1 ? [{ kind: "changed", what: `${key} came with ${size} bodies` }] : []
   )
 }
 
@@ -109,7 +111,8 @@ function aboutOrder(thread: string, written: ReadonlyArray<Sent>, replies: Reado
   const places = new Map(written.map(({ id }, place) => [id, place]))
   const answered = replies.flatMap(({ in_reply_to }) => in_reply_to)
   const turns = replies.map(({ turn }) => turn)
-  const isRising = (numbers: ReadonlyArray<number>) => numbers.every((n, index) => index === 0 || n > numbers[index - 1]!)
+  const isRising = (numbers: ReadonlyArray<number>) =>
+    numbers.every((n, index) => index === 0 || n > numbers[index - 1]!)
   return [
     ...(isRising(turns) ? [] : [{ kind: "disordered" as const, what: `turns of ${thread} came as ${turns}` }]),
     ...(isRising(answered.flatMap((id) => places.get(id) ?? []))
@@ -155,8 +158,9 @@ function aboutCounts({ acknowledgements, metrics, rows, sent }: Evidence): Array
     ["pending = 0", said("pending"), 0],
     ["rows of what nobody wrote = 0", unknown.length, 0]
   ]
-  return equations.flatMap(([what, left, right]): Array<Violation> =>
-    left === right ? [] : [{ kind: "unbalanced", what: `${what}: ${left} ≠ ${right}` }]
+  return equations.flatMap(
+    ([what, left, right]): Array<Violation> =>
+      left === right ? [] : [{ kind: "unbalanced", what: `${what}: ${left} ≠ ${right}` }]
   )
 }
 
@@ -177,8 +181,9 @@ function aboutAttempts({ autopsies, deliveries, rows }: Evidence): Array<Violati
       const what = `${key} arrived ${length} times, with ${count} attempts on record`
       return count >= length ? [] : [{ kind: "unrecorded", what }]
     }),
-    ...rows.attempts.flatMap(({ key, n, result }): Array<Violation> =>
-      result === null ? [{ kind: "unsure", what: `attempt ${n} of ${key} has no result` }] : []
+    ...rows.attempts.flatMap(
+      ({ key, n, result }): Array<Violation> =>
+        result === null ? [{ kind: "unsure", what: `attempt ${n} of ${key} has no result` }] : []
     ),
     ...autopsies
       .filter(({ isDead }) => isDead)
@@ -201,10 +206,11 @@ function aboutRows({ deliveries, rows }: Evidence, arrived: ReadonlySet<string>)
     ...[...arrived].filter((key) => !kept.has(key)).map((key) => `${key} arrived and is on no record`)
   ]
   return [
-    ...rows.outbound.flatMap(({ key, state }): Array<Violation> =>
-      state === "delivered" && shown.has(key)
-        ? []
-        : [{ kind: "undelivered", what: `${key} is ${state}, and was ${shown.has(key) ? "" : "not "}shown` }]
+    ...rows.outbound.flatMap(
+      ({ key, state }): Array<Violation> =>
+        state === "delivered" && shown.has(key)
+          ? []
+          : [{ kind: "undelivered", what: `${key} is ${state}, and was ${shown.has(key) ? "" : "not "}shown` }]
     ),
     ...unfenced.map((what): Violation => ({ kind: "unfenced", what }))
   ]

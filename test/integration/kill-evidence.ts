@@ -76,7 +76,9 @@ export const readMetrics = (address: string) =>
         const name = `parley_events_${term}${term === "pending" ? "" : "_total"}`
         return [term, value(`${name}`, false)] as const
       })
-      return { ...Object.fromEntries(counted), due: value("parley_outbox_due", true) } as Readonly<Record<string, number>>
+      return { ...Object.fromEntries(counted), due: value("parley_outbox_due", true) } as Readonly<
+        Record<string, number>
+      >
     },
     catch: (error) => new NoRows({ reason: String(error) })
   })

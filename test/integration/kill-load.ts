@@ -34,7 +34,7 @@ export interface LoadOptions {
 }
 
 /** A server that is killed over and over is away for seconds; one that never comes back fails the test. */
-const senderLimits = { retryMs: 25, attemptMaxMs: 15_000, eventMaxMs: 120_000 }
+const senderLimits = { retryMs: 50, attemptMaxMs: 15_000, eventMaxMs: 120_000 }
 const paceMs = 15
 const copyDelayMaxMs = 1_500
 const shares = { stop: 0.04, drop: 0.03, twin: 0.12, copy: 0.12 }

@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
-import { processesIn } from "../../src/store/process-identity.ts"
 import { isFree, toUrl } from "../../src/store/loopback.ts"
+import { processesIn } from "../../src/store/process-identity.ts"
 import { type CallbackServer, openCallbackServer, planned } from "./callback-server.ts"
 import { type Load, openLoad } from "./kill-load.ts"
 import { type ModelServer, startModelServer } from "./model-server.ts"
@@ -90,7 +90,9 @@ const modelServer = Effect.acquireRelease(
 
 function echoingOf(model: ModelServer): ReadonlyArray<string> {
   const { requests } = model.stats()
-  const streaming = requests.filter(({ firstDeltaMs, outcome }) => outcome === "streaming" && firstDeltaMs !== undefined)
+  const streaming = requests.filter(
+    ({ firstDeltaMs, outcome }) => outcome === "streaming" && firstDeltaMs !== undefined
+  )
   return streaming.map(({ text }) => text.split(".", 1)[0]!)
 }
 
@@ -102,7 +104,8 @@ function configOf(callback: string, model: ModelServer | undefined, drainMs: num
     `  - { kind: webhook, account: ${account}, secret: "\${DEMO_SECRET}", callback: "${callback}",`,
     `      policy: collect, settleMs: ${settleMs}, attemptsMax: 100 }`
   ]
-  if (model !== undefined) lines.push("models:", `  - { engine: openai, baseUrl: "${model.url}", slots: ${echo.slots} }`)
+  if (model !== undefined)
+    lines.push("models:", `  - { engine: openai, baseUrl: "${model.url}", slots: ${echo.slots} }`)
   return `${lines.join("\n")}\n`
 }
 

@@ -1,4 +1,5 @@
 /** Wants the lock of a data directory at a given moment: `node lock-child.ts <directory> <epoch ms>`, until it is killed. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Clock, Effect } from "effect"
 import { holdDataDir } from "../../src/store/data-lock.ts"
 
@@ -15,4 +16,4 @@ const main = Effect.gen(function* () {
   Effect.catchTag("DatabaseTrouble", ({ reason }) => say({ trouble: reason }))
 )
 
-Effect.runFork(main)
+NodeRuntime.runMain(main)

@@ -6,12 +6,7 @@ export type Luck = () => number
 
 export function luckOf(seed: string): Luck {
   let count = 0
-  return () =>
-    createHash("sha256")
-      .update(`${seed}\n${count++}`)
-      .digest()
-      .readUInt32BE(0) /
-    2 ** 32
+  return () => createHash("sha256").update(`${seed}\n${count++}`).digest().readUInt32BE(0) / 2 ** 32
 }
 
 export function shuffled<A>(all: ReadonlyArray<A>, luck: Luck): ReadonlyArray<A> {

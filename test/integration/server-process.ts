@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { createInterface } from "node:readline"
-import { Data, Deferred, Effect, Scope } from "effect"
+import { Data, Deferred, Effect } from "effect"
 
 export interface ServerProcess {
   readonly pid: number
@@ -37,7 +37,9 @@ const tailMax = 60
 export const spawnServer = Effect.fn("spawnServer")(function* (options: ServerOptions) {
   const { dir, env, program } = options
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => spawn(process.execPath, [program, "start"], { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"] })),
+    Effect.sync(() =>
+      spawn(process.execPath, [program, "start"], { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"] })
+    ),
     (child) =>
       Effect.promise(async () => {
         if (child.exitCode !== null || child.signalCode !== null) return

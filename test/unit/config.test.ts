@@ -40,7 +40,6 @@ test("no file and no environment is a server on loopback with every default", ()
       inboxMax: 100_000,
       conversationInboxMax: 64,
       bodyMaxBytes: 1_048_576,
-      textMaxBytes: 65_536,
       queueMax: 1000
     },
     retention: { dedupDays: 30 },
