@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import type { AnyMachineSnapshot, AnyStateMachine, SnapshotFrom } from "xstate"
 import type { Situation } from "../machines/decide.ts"
+import { version as deliveryVersion } from "../machines/delivery.ts"
 import type { Entry, Rows, Stored } from "../store/journal.ts"
 import { type Behaviour, Stopped } from "./actor.ts"
 
@@ -49,6 +50,7 @@ export function entryOf<M extends AnyStateMachine>(behaviour: Behaviour<M>, last
     open: !behaviour.isAtRest(after.snapshot),
     defects: defects ?? last.defects,
     messageSeq: last.messageSeq + rows.messages.length,
+    deliveryVersion,
     ...(dead === undefined ? {} : { dead })
   }
 }

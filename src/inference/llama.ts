@@ -21,7 +21,7 @@ import {
   type Token
 } from "./engine.ts"
 import { ggufProblem } from "./gguf-file.ts"
-import type { Decoded, FromWorker, Job, WorkerOptions } from "./worker/wire.ts"
+import type { Decoded, FromWorker, Job, Unopened, WorkerOptions } from "./worker/wire.ts"
 import { startWorker, type WorkerProcess } from "./worker-process.ts"
 
 export interface LlamaOptions {
@@ -66,14 +66,14 @@ export const openLlama = Effect.fn("openLlama")(function* (
   options: LlamaOptions
 ): Effect.fn.Return<LlamaEngine, EngineBroken, Scope.Scope> {
   const problem = yield* ggufProblem(options.file)
-  if (problem !== undefined) return yield* broken(options, problem)
+  if (problem !== undefined) return yield* broken(options, `it ${problem}. ${fileMend}`)
   const state: State = {
     options: { ...defaults, ...options },
     ready: yield* Latch.make(),
     running: new Map(),
     counts: { restarts: 0, steps: 0, rows: 0, tokens: 0 },
     worker: undefined,
-    trouble: "it is being loaded",
+    trouble: "the model is being loaded",
     inUse: 0,
     lastKey: 0
   }
@@ -156,12 +156,12 @@ const supervise = Effect.fnUntraced(function* (state: State, opened: Deferred.De
     if (yield* Deferred.fail(opened, broken(state.options, how))) return
     const isLongLived = (yield* Clock.currentTimeMillis) - startedMs > restartDelayMaxMs
     if (isLongLived) delayMs = restartDelayMinMs
-    state.trouble = `its worker is started again in ${delayMs} ms: ${how}`
+    state.trouble = `the worker is started again in ${delayMs} ms: ${how}`
     yield* Effect.logWarning(`model ${name}: ${state.trouble}`)
     yield* Effect.sleep(delayMs)
     delayMs = Math.min(restartDelayMaxMs, delayMs * 2)
     state.counts.restarts++
-    state.trouble = `it is being loaded again: ${how}`
+    state.trouble = `the model is being loaded again: ${how}`
   }
 })
 
@@ -175,7 +175,10 @@ const live = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferre
     hear(state, started, message)
   })
   const loaded = Deferred.await(started).pipe(
-    Effect.timeoutOrElse({ duration: loadMaxMs, orElse: () => Effect.fail(`it was not loaded after ${loadMaxMs} ms`) }),
+    Effect.timeoutOrElse({
+      duration: loadMaxMs,
+      orElse: () => Effect.fail(`it was not loaded after ${loadMaxMs} ms. Give it more time, or take a smaller model.`)
+    }),
     Effect.andThen(
       Effect.sync(() => {
         state.worker = worker
@@ -196,14 +199,14 @@ const live = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferre
 
 const untilSilent = Effect.fnUntraced(function* (silence: { ticks: number }, progressMaxMs: number) {
   while (silence.ticks++ < silentTicksMax) yield* Effect.sleep(progressMaxMs / silentTicksMax)
-  return `it said nothing for ${progressMaxMs} ms`
+  return `the worker said nothing for ${progressMaxMs} ms`
 })
 
 function lose(state: State, how: string): void {
   state.ready.closeUnsafe()
   state.worker = undefined
-  state.trouble = `its worker is gone: ${how}`
-  const lost = Cause.fail(new EngineLost({ reason: `the model's worker is gone: ${how}` }))
+  state.trouble = how
+  const lost = Cause.fail(new EngineLost({ reason: how }))
   for (const tokens of state.running.values()) Queue.failCauseUnsafe(tokens, lost)
   state.running.clear()
 }
@@ -214,7 +217,7 @@ function hear(state: State, started: Deferred.Deferred<void, string>, message: F
       Deferred.doneUnsafe(started, Exit.void)
       return
     case "broken":
-      Deferred.doneUnsafe(started, Exit.fail(`llama.cpp cannot load it: ${message.reason}`))
+      Deferred.doneUnsafe(started, Exit.fail(unopened(state.options, message)))
       return
     case "decoded":
       hearStep(state, message)
@@ -266,7 +269,13 @@ function workerOptionsOf(options: State["options"]): WorkerOptions {
 
 const heartbeatMaxMs = 1_000
 
+const fileMend = "Put a whole GGUF file of a chat model there, or name another file in the configuration of this model."
+
+function unopened({ contextTokens, slotsMax }: LlamaOptions, { reason, what }: Unopened): string {
+  if (what === "file") return `llama.cpp cannot load it: ${reason}. ${fileMend}`
+  return `there is no room for ${slotsMax} sequences of ${contextTokens} tokens: ${reason}. Lower one of these numbers.`
+}
+
 function broken({ file, name }: LlamaOptions, what: string): EngineBroken {
-  const mend = "Put a whole GGUF file of a chat model there, or name another file in the configuration of this model."
-  return new EngineBroken({ model: name, reason: `${file} ${what}. ${mend}` })
+  return new EngineBroken({ model: name, reason: `${file}: ${what}` })
 }

@@ -115,8 +115,8 @@ const converse = Effect.fnUntraced(function* (server: Server, request: Inference
   for (;;) {
     const leftMs = call.dueMs - clock.currentTimeMillisUnsafe()
     if (leftMs <= 0) return lose(call, "was silent for too long")
-    // The first text may have come meanwhile, and brought the end of patience nearer.
-    yield* Effect.sleep(Math.min(leftMs, options.nextTokenMaxMs))
+    // A connection or a first text may come meanwhile, and bring the end of patience nearer.
+    yield* Effect.sleep(Math.min(leftMs, options.firstTokenMaxMs, options.nextTokenMaxMs))
   }
 })
 

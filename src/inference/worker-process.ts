@@ -51,13 +51,15 @@ function start(options: WorkerOptions, hear: (message: FromWorker) => void) {
     if (how !== undefined) return
     const heard = Result.try(() => hear(decode(message)))
     if (Result.isSuccess(heard)) return
-    end(`it said what no worker says: ${heard.failure}`)
+    end(`the worker said what no worker says: ${heard.failure}`)
     killAll(child)
   })
   child.on("exit", () => killAll(child))
   // "close" comes after "exit", when its output is read to the end.
-  child.on("close", (code, signal) => end(signal === null ? `it ended with code ${code}` : `it was ended by ${signal}`))
-  child.on("error", (error) => child.pid === undefined && end(`it did not start: ${error.message}`))
+  child.on("close", (code, signal) =>
+    end(signal === null ? `the worker ended with code ${code}` : `the worker was ended by ${signal}`)
+  )
+  child.on("error", (error) => child.pid === undefined && end(`the worker did not start: ${error.message}`))
   return {
     child,
     pid: child.pid,
@@ -103,7 +105,7 @@ const Message: Schema.Codec<FromWorker> = Schema.Union([
   }),
   Schema.Struct({ type: Schema.Literal("idle") }),
   Schema.Struct({ type: Schema.Literal("ready") }),
-  Schema.Struct({ type: Schema.Literal("broken"), reason: Schema.String }),
+  Schema.Struct({ type: Schema.Literal("broken"), what: Schema.Literals(["file", "room"]), reason: Schema.String }),
   Schema.Struct({
     type: Schema.Literal("too-long"),
     key: Schema.Number,

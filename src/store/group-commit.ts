@@ -94,7 +94,8 @@ export const make = Effect.fn("GroupCommit.make")(function* <Row, A, E>(target: 
     Effect.flatMap((batch) => Effect.uninterruptible(writeTogether(batch))),
     Effect.forever,
     Effect.onExit(() => Effect.suspend(() => settle([...heldBack, ...drainUnsafe(queue)], () => Exit.interrupt()))),
-    Effect.forkScoped
+    // Begun at once: interrupted before its beginning it would leave the queue open, and whoever comes then would hang.
+    Effect.forkScoped({ startImmediately: true })
   )
 
   return Effect.fnUntraced(function* (row: Row) {

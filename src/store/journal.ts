@@ -45,6 +45,8 @@ export interface Entry extends Rows {
   readonly defects: number
   /** Numbers the messages of the conversation: the last one after this entry. */
   readonly messageSeq: number
+  /** Of the delivery machine that takes what is owed. */
+  readonly deliveryVersion: number
   /** Why the event could not be handled, where that is so. */
   readonly dead?: string
 }

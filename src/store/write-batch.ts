@@ -14,9 +14,6 @@ export type Write =
   | { readonly kind: "begin"; readonly entry: string; readonly body: Attempt }
   | { readonly kind: "end"; readonly entry: string; readonly body: AttemptEnd }
 
-/** The delivery machine's version, which names its states in `outbound.state`. */
-const deliveryVersion = 1
-
 interface Part {
   readonly name: string
   readonly sql: (parameter: string) => string
@@ -76,9 +73,9 @@ const parts: ReadonlyArray<Part> = [
         version)
       select key, conversation, seq, index, turn, text, outcome,
         array(select s.event_key from settled s where s.reply = r.key order by s.position),
-        'due', at_ms, at_ms, ${deliveryVersion}
+        'due', at_ms, at_ms, version
       from json_to_recordset(${rows}::json) as r(key text, conversation text, seq bigint, index integer, turn integer,
-        text text, outcome text, at_ms bigint)
+        text text, outcome text, at_ms bigint, version integer)
       returning key, in_reply_to)`
   },
   {
@@ -226,7 +223,8 @@ function addEntry(rows: BatchRows, entry: string, body: Entry): void {
   for (const { after, fate, key, rule, turn, upTo } of settle) {
     rows.settled.push({ conversation, after, up_to: upTo, fate, turn, rule, key })
   }
-  for (const [index, owed] of outbound.entries()) rows.owed.push({ ...owed, conversation, seq, index, at_ms: atMs })
+  for (const [index, owed] of outbound.entries())
+    rows.owed.push({ ...owed, conversation, seq, index, at_ms: atMs, version: body.deliveryVersion })
   for (const letter of deadLetters) rows.buried.push({ ...letter, conversation, at_ms: atMs })
 }
 

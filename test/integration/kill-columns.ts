@@ -100,10 +100,13 @@ export function totalsOf(autopsies: ReadonlyArray<Autopsy>): Readonly<Record<Col
   return Object.fromEntries(columns.map((column) => [column, total(column)])) as Record<Column, number>
 }
 
-/** The columns that no kill has hit. */
-export function missedBy(autopsies: ReadonlyArray<Autopsy>): ReadonlyArray<Column> {
+/** The columns, of those that are asked for, that no kill has hit. */
+export function missedBy(
+  autopsies: ReadonlyArray<Autopsy>,
+  among: ReadonlyArray<Column> = columns
+): ReadonlyArray<Column> {
   const totals = totalsOf(autopsies)
-  return columns.filter((column) => totals[column] === 0)
+  return among.filter((column) => totals[column] === 0)
 }
 
 export function tableOf(autopsies: ReadonlyArray<Autopsy>): string {

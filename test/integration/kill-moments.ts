@@ -20,7 +20,7 @@ export interface Life {
   readonly released: number
 }
 
-const anyMaxMs = 250
+const laterMaxMs = 1_200
 const startingMaxMs = 900
 /** A life in which nothing happens is ended all the same. */
 const lifeMaxMs = 20_000
@@ -33,15 +33,16 @@ export const comes = (moment: Moment, life: Life): Effect.Effect<unknown, unknow
   if (moment === "starting") return Effect.sleep(luck() * startingMaxMs)
   const before = acknowledgedCount()
   const someSent = acknowledged(before + 1 + Math.floor(luck() * released * 0.8))
+  const later = Effect.andThen(someSent, Effect.sleep(luck() * laterMaxMs))
   const whenReady = (wait: Effect.Effect<unknown>) =>
     Effect.andThen(server.ready, Effect.timeoutOption(wait, lifeMaxMs))
   switch (moment) {
     case "any-time":
-      return whenReady(Effect.andThen(someSent, Effect.sleep(luck() * anyMaxMs)))
+      return whenReady(later)
     case "acknowledged":
       return whenReady(someSent)
     case "streaming":
-      return whenReady(Effect.andThen(someSent, untilStreaming(life)))
+      return whenReady(Effect.andThen(later, untilStreaming(life)))
     case "replying":
       return whenReady(
         Effect.andThen(

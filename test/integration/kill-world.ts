@@ -40,8 +40,8 @@ export const account = "demo"
 export const drainMsDefault = 4_000
 
 /** Slow enough that every moment of a turn lasts, with fewer slots than people. */
-const echo = { delayMs: 30, slots: 4 }
-const settleMs = 120
+const echo = { delayMs: 15, slots: 4 }
+const settleMs = 80
 const lateMs = 400
 const faults = { before: 0.2, after: 0.2, attemptsMax: 3 }
 /** Below the ports that systems give to outgoing connections, and those of embedded databases. */

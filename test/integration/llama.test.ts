@@ -312,9 +312,7 @@ describe("a worker that fails", () => {
       const pid = (yield* engine.workerPid)!
       process.kill(pid, "SIGKILL")
       for (const fiber of running) {
-        expect(yield* lost(fiber)).toEqual(
-          new EngineLost({ reason: "the model's worker is gone: it was ended by SIGKILL" })
-        )
+        expect(yield* lost(fiber)).toEqual(new EngineLost({ reason: "the worker was ended by SIGKILL" }))
       }
       expect(yield* engine.isReady).toBe(false)
       expect(yield* engine.trouble).toContain("SIGKILL")
@@ -404,16 +402,16 @@ describe("a file that is no model", () => {
     return path
   }
   const cases: ReadonlyArray<readonly [what: string, path: () => string, says: RegExp]> = [
-    ["missing", () => join(directory, "missing.gguf"), /missing\.gguf is not there\. .*configuration/],
+    ["missing", () => join(directory, "missing.gguf"), /missing\.gguf: it is not there\. .*configuration/],
     ["a directory", () => directory, /is a directory/],
-    ["empty", written("empty.gguf", () => Buffer.alloc(0)), /empty\.gguf is empty/],
+    ["empty", written("empty.gguf", () => Buffer.alloc(0)), /empty\.gguf: it is empty/],
     ["not GGUF", written("page.gguf", () => Buffer.from("<html>")), /begins with "<htm"/],
     [
       "truncated",
       written("cut.gguf", (model) => model.subarray(0, 900_000)),
-      /corrupted or incomplete.*again|incomplete/
+      /corrupted or incomplete\. Put a whole GGUF file/
     ],
-    ["garbled", written("garbled.gguf", garbled), /garbled\.gguf llama\.cpp cannot load it/],
+    ["garbled", written("garbled.gguf", garbled), /garbled\.gguf: llama\.cpp cannot load it/],
     ["of another architecture", written("arch.gguf", renamed), /unknown model architecture: 'lxama'/]
   ]
   for (const [what, path, says] of cases) {
@@ -425,6 +423,13 @@ describe("a file that is no model", () => {
       }).pipe(Effect.scoped)
     )
   }
+
+  it.live("no room: more sequences than there can be", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(openLlama({ ...defaults, slotsMax: 300 }))
+      expect(error.reason).toMatch(/no room for 300 sequences of 512 tokens: n_seq_max must be <= 256\. Lower/)
+    }).pipe(Effect.scoped)
+  )
 
   it.live("the same while it runs is trouble and no end: with the file back it works again", () =>
     Effect.gen(function* () {

@@ -1,19 +1,26 @@
-/** Wants the lock of a data directory at a given moment: `node lock-child.ts <directory> <epoch ms>`, until it is killed. */
+/**
+ * Wants the locks of the data directories `0`, `1`, … in a directory, each at its moment, and keeps what it gets until it
+ * is killed: `node lock-child.ts <directory> <rounds> <epoch ms of the first>`.
+ */
+import { join } from "node:path"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Result } from "effect"
 import { holdDataDir } from "../../src/store/data-lock.ts"
 
-const [dataDir, atMs] = process.argv.slice(2)
-const say = (what: object) => Effect.sync(() => void process.stdout.write(JSON.stringify(what) + "\n"))
+const roundMs = 8
+const [dir, rounds, firstMs] = process.argv.slice(2)
 
 const main = Effect.gen(function* () {
-  yield* Effect.sleep(Math.max(0, Number(atMs) - (yield* Clock.currentTimeMillis)))
-  yield* holdDataDir(dataDir!, 0o755)
-  yield* say({ url: "held", pid: process.pid })
+  const clock = yield* Effect.service(Clock.Clock)
+  const results: Array<string> = []
+  for (let round = 0; round < Number(rounds); round++) {
+    // A timer is late by more than the race takes.
+    while (clock.currentTimeMillisUnsafe() < Number(firstMs) + round * roundMs);
+    const result = yield* Effect.result(holdDataDir(join(dir!, String(round)), 0o755))
+    results.push(Result.isSuccess(result) ? "held" : result.failure.reason)
+  }
+  process.stdout.write(JSON.stringify({ results }) + "\n")
   yield* Effect.never
-}).pipe(
-  Effect.scoped,
-  Effect.catchTag("DatabaseTrouble", ({ reason }) => say({ trouble: reason }))
-)
+})
 
-NodeRuntime.runMain(main)
+NodeRuntime.runMain(Effect.scoped(main))

@@ -3,6 +3,7 @@
  * write comes as lines on stdin, what they are sent goes as lines to stdout, and it kills itself where it is told to.
  */
 import { writeSync } from "node:fs"
+import { flushCompileCache } from "node:module"
 import { createInterface } from "node:readline"
 import { Effect, Layer, Redacted } from "effect"
 import { sql } from "kysely"
@@ -14,9 +15,7 @@ import { randomId } from "../../src/domain/random-id.ts"
 import { Database, layer as layerDatabase } from "../../src/store/database.ts"
 import { type Entry, Journal } from "../../src/store/journal.ts"
 import { layer as layerJournal } from "../../src/store/journal-postgres.ts"
-import { orderFormBehaviour, type PlacedOrder, type Shop } from "./order-form.ts"
-
-export const channel = "order-form"
+import { channel, orderFormBehaviour, type PlacedOrder, type Shop } from "./order-form.ts"
 
 export interface ProcessOptions {
   readonly url: string
@@ -189,6 +188,7 @@ function shopIn({ query }: Database["Service"], manner: ProcessOptions["shop"]):
   return { place: (order) => (manner === "silent" ? Effect.never : place(order)) }
 }
 
+flushCompileCache() // a killed process leaves none behind
 const options = JSON.parse(process.argv[2]!) as ProcessOptions
 const layers = layerJournal({ owner: randomId(), limits: settings.writer }).pipe(
   Layer.provideMerge(layerDatabase({ url: Redacted.make(options.url), ...settings.database }, "strict"))

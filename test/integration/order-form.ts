@@ -14,6 +14,8 @@ import {
 } from "./order-form-machine.ts"
 import { from1To2, orderForm1 } from "./order-form-machine-1.ts"
 
+export const channel = "order-form"
+
 type Machine = typeof orderForm
 
 const questions: Record<Question, string> = {

@@ -16,6 +16,7 @@ interface Line {
   readonly url?: string
   readonly adopted?: boolean
   readonly pid?: number
+  readonly results?: ReadonlyArray<string>
 }
 
 export interface Up {

@@ -9,7 +9,8 @@ process.on("disconnect", die)
 if (!process.connected) die()
 
 const options: WorkerOptions = JSON.parse(process.argv[2]!)
-const model = await openModel(options).then(warmedUp, (cause: Error) => send({ type: "broken", reason: cause.message }))
+const opened = await openModel(options)
+const model = "what" in opened ? send({ type: "broken", ...opened }) : await warmedUp(opened)
 if (model !== undefined) {
   const loop = openLoop(model, options, send)
   process.on("message", (message: ToWorker) => hear(loop, message))

@@ -6,7 +6,7 @@ import { type InternalSampler, type Internals, internalsOf } from "./internals.t
 import type { Prompt } from "./prompt.ts"
 import { promptsOf } from "./template.ts"
 import { vocabularyOf } from "./vocabulary.ts"
-import type { WorkerOptions } from "./wire.ts"
+import type { Unopened, WorkerOptions } from "./wire.ts"
 
 /** The port that the loop drives. */
 export interface Model {
@@ -39,28 +39,29 @@ export type Sampler = InternalSampler
 /** What is left of the candidates at a temperature above 0: the habit of the field, and node-llama-cpp's defaults. */
 const sampling = { topK: 40, topP: 0.95, minP: 0 }
 
-/** Rejects with llama.cpp's reason when the file is no model, or does not fit into memory. */
-export async function openModel(options: WorkerOptions): Promise<Model> {
-  const complaints: Array<string> = []
-  try {
-    return await load(options, (complaint) => {
-      complaints.push(complaint)
-      if (complaints.length > complaintsMax) complaints.shift()
-    })
-  } catch (cause) {
+export async function openModel(options: WorkerOptions): Promise<Model | Unopened> {
+  let complaints: ReadonlyArray<string> = []
+  const complain = (line: string) => {
+    complaints = [...complaints.filter((other) => other !== line), line].slice(-complaintsMax)
+  }
+  const unopened = async (what: Unopened["what"], cause: unknown): Promise<Unopened> => {
     // llama.cpp's log comes from another thread, a little later, and says more than what is thrown.
     await wait(50)
-    const reason = complaints
-      .map((line) => /error loading model: (.*)/.exec(line)?.[1])
-      .find((text) => text !== undefined)
-    throw new Error(reason ?? [...complaints, cause instanceof Error ? cause.message : String(cause)].join("; "))
+    const cruxes = complaints.flatMap(
+      (line) => /(?:error loading model|initialize the context): (.*)/.exec(line)?.[1] ?? []
+    )
+    return { what, reason: cruxes[0] ?? [...complaints, messageOf(cause)].join("; ") }
   }
+  const loaded = await load(options, complain).catch((cause: unknown) => unopened("file", cause))
+  if ("what" in loaded) return loaded
+  return await contextOf(options, loaded).catch((cause: unknown) => unopened("room", cause))
 }
+
+const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
 
 const complaintsMax = 4
 
-async function load(options: WorkerOptions, complain: (line: string) => void): Promise<Model> {
-  const { contextTokens, file, gpu, slotsMax, stepTokensMax, threads } = options
+async function load({ file, gpu, threads }: WorkerOptions, complain: (line: string) => void) {
   // Never compiled and never downloaded here: a server that starts must not need a network.
   const llama = await getLlama({
     gpu,
@@ -72,10 +73,16 @@ async function load(options: WorkerOptions, complain: (line: string) => void): P
     logger: (_, line) => complain(line.trim())
   })
   const model = await llama.loadModel({ modelPath: file })
-  const prompt = promptsOf(model)
+  return { llama, model, prompt: promptsOf(model) }
+}
+
+async function contextOf(options: WorkerOptions, loaded: Awaited<ReturnType<typeof load>>): Promise<Model> {
+  const { slotsMax, stepTokensMax, threads } = options
+  const { llama, model, prompt } = loaded
+  const contextTokens = Math.min(options.contextTokens, model.trainContextSize)
   const context = await model.createContext({
     sequences: slotsMax,
-    contextSize: Math.min(contextTokens, model.trainContextSize),
+    contextSize: contextTokens,
     batchSize: Math.max(stepTokensMax, slotsMax),
     threads,
     failedCreationRemedy: false
@@ -85,6 +92,7 @@ async function load(options: WorkerOptions, complain: (line: string) => void): P
   internals.context.setThreads(threads)
   return {
     ...vocabularyOf(model),
+    contextTokens,
     prompt,
     sampler: (options) => {
       const sampler = internals.newSampler()
@@ -96,8 +104,7 @@ async function load(options: WorkerOptions, complain: (line: string) => void): P
       await internals.context.copySequenceStateFromOtherSequence(to, from)
       internals.context.disposeSequence(from)
     },
-    clear: (id) => internals.context.disposeSequence(id),
-    contextTokens: Math.min(contextTokens, model.trainContextSize)
+    clear: (id) => internals.context.disposeSequence(id)
   }
 }
 

@@ -30,13 +30,19 @@ export type ToWorker =
 export type FromWorker =
   /** It decoded a token: work is welcome. */
   | { readonly type: "ready" }
-  /** It will never work with this file. */
-  | { readonly type: "broken"; readonly reason: string }
+  /** It will never work with this file, or never with so many sequences so long. */
+  | ({ readonly type: "broken" } & Unopened)
   /** It has nothing to do, and would do it. */
   | { readonly type: "idle" }
   | Decoded
   | { readonly type: "too-long"; readonly key: number; readonly tokens: number; readonly tokensMax: number }
   | { readonly type: "refused"; readonly key: number; readonly reason: string }
+
+/** Why there is no model: its file, or the room for its sequences. `reason` is llama.cpp's. */
+export interface Unopened {
+  readonly what: "file" | "room"
+  readonly reason: string
+}
 
 /** One decode step. Arrays and not objects: this is the one message that there are thousands of. */
 export interface Decoded {

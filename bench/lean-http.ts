@@ -1,0 +1,119 @@
+/**
+ * As much of HTTP/1.1 as two programs that know each other need, for a tenth of what node:http costs: the counterparts
+ * of a measured server share its cores. Bodies have a content-length, connections are kept.
+ */
+import { createConnection, createServer, type Server, type Socket } from "node:net"
+
+/** Splits what comes into messages. `head` is up to the empty line, as Latin-1. */
+function reader(onMessage: (head: string, body: Buffer) => void): (chunk: Buffer) => void {
+  let rest: Buffer = Buffer.alloc(0)
+  return (chunk) => {
+    let bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    for (;;) {
+      const headEnd = bytes.indexOf("\r\n\r\n")
+      if (headEnd === -1) break
+      const head = bytes.toString("latin1", 0, headEnd)
+      const [, length = "0"] = /\ncontent-length: *(\d+)/i.exec(head) ?? []
+      if (/\ntransfer-encoding:/i.test(head)) throw new Error(`a chunked message: ${head}`)
+      const end = headEnd + 4 + Number(length)
+      if (bytes.length < end) break
+      const body = bytes.subarray(headEnd + 4, end)
+      bytes = bytes.subarray(end)
+      onMessage(head, body)
+    }
+    rest = bytes
+  }
+}
+
+/** `answer` gives the whole response. */
+export function listenLean(answer: (head: string, body: Buffer) => Buffer): Promise<{ server: Server; port: number }> {
+  const server = createServer({ noDelay: true }, (socket) => {
+    socket.on(
+      "data",
+      reader((head, body) => socket.write(answer(head, body)))
+    )
+    socket.on("error", () => socket.destroy())
+  })
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", 1024, () => {
+      const address = server.address()
+      resolve({ server, port: typeof address === "object" && address !== null ? address.port : 0 })
+    })
+  })
+}
+
+export function responseOf(status: string, headers: ReadonlyArray<string>, body = ""): Buffer {
+  const length = `content-length: ${Buffer.byteLength(body)}`
+  return Buffer.from([`HTTP/1.1 ${status}`, ...headers, length, "", body].join("\r\n"))
+}
+
+interface Waiting {
+  readonly request: Buffer
+  readonly onAnswer: (status: number) => void
+}
+
+/** Sends requests over kept connections, one at a time on each; what finds none free waits in order. */
+export class LeanClient {
+  readonly #port: number
+  readonly #free: Array<Socket> = []
+  readonly #all = new Set<Socket>()
+  readonly #current = new Map<Socket, Waiting>()
+  readonly #waiting: Array<Waiting> = []
+
+  private constructor(port: number) {
+    this.#port = port
+  }
+
+  static async open(port: number, connections: number): Promise<LeanClient> {
+    const client = new LeanClient(port)
+    await Promise.all(Array.from({ length: connections }, () => client.#connect()))
+    return client
+  }
+
+  send(request: Buffer, onAnswer: (status: number) => void): void {
+    // The one that rested longest, so that none is closed for being idle.
+    const socket = this.#free.shift()
+    if (socket === undefined) this.#waiting.push({ request, onAnswer })
+    else this.#give(socket, { request, onAnswer })
+  }
+
+  close(): void {
+    for (const socket of this.#all) socket.removeAllListeners().destroy()
+  }
+
+  #give(socket: Socket, waiting: Waiting): void {
+    this.#current.set(socket, waiting)
+    socket.write(waiting.request)
+  }
+
+  #connect(): Promise<void> {
+    const socket = createConnection({ port: this.#port, host: "127.0.0.1", noDelay: true })
+    this.#all.add(socket)
+    socket.on(
+      "data",
+      reader((head) => this.#take(socket, Number(head.slice(9, 12))))
+    )
+    socket.on("close", () => {
+      if (this.#current.has(socket)) throw new Error("the server closed a connection while it owed an answer")
+      this.#all.delete(socket)
+      this.#free.splice(this.#free.indexOf(socket), 1)
+      void this.#connect()
+    })
+    return new Promise((resolve, reject) => {
+      socket.once("error", reject)
+      socket.once("connect", () => {
+        this.#free.push(socket)
+        resolve()
+      })
+    })
+  }
+
+  #take(socket: Socket, status: number): void {
+    const answered = this.#current.get(socket)
+    this.#current.delete(socket)
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free.push(socket)
+    else this.#give(socket, next)
+    answered?.onAnswer(status)
+  }
+}

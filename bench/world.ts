@@ -1,0 +1,96 @@
+/** PostgreSQL as Parley runs it, in a folder that is gone afterwards, and Parley as an operator starts it. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { Effect, Exit, Scope } from "effect"
+import { open } from "../src/store/embedded.ts"
+import { account, secret } from "./load.ts"
+import { query, root } from "./place.ts"
+
+/** A folder that every account may pass through: PostgreSQL never runs as root. */
+export function openFolder(): Disposable & { readonly path: string } {
+  const path = realpathSync(mkdtempSync(join(tmpdir(), "parley-bench-")))
+  chmodSync(path, 0o755)
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true, maxRetries: 10 }) }
+}
+
+export interface Postgres extends AsyncDisposable {
+  readonly url: string
+  readonly pid: number
+  /** The URL of another, empty database of the same server. */
+  readonly another: (name: string) => Promise<string>
+}
+
+export async function openPostgres(folder: string): Promise<Postgres> {
+  const scope = Scope.makeUnsafe()
+  const opening = open({ dataDir: join(folder, "data"), announce: () => Effect.void })
+  const { pid, url } = await Effect.runPromise(Effect.provideService(opening, Scope.Scope, scope))
+  return {
+    url,
+    pid: (await Effect.runPromise(pid)) ?? 0,
+    another: async (name) => {
+      await query(url, `create database ${name}`)
+      return url.replace(/[^/]*$/, name)
+    },
+    [Symbol.asyncDispose]: () => Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
+
+export interface ParleyOptions {
+  /** Its working directory, made when it is not there. */
+  readonly folder: string
+  readonly modelPort: number
+  readonly callbackPort: number
+  /** Without one it runs its own. */
+  readonly databaseUrl?: string
+  /** For node itself, before the program. */
+  readonly nodeFlags?: ReadonlyArray<string>
+}
+
+export interface Parley extends AsyncDisposable {
+  readonly pid: number
+  readonly port: number
+  readonly child: ChildProcess
+  /** From its spawning until it said that it is ready. */
+  readonly readyMs: number
+}
+
+const ready = /Parley is ready: http:\/\/[^"\s]+:(\d+)/
+const slots = 64
+
+export async function startParley(options: ParleyOptions): Promise<Parley> {
+  const { callbackPort, databaseUrl, folder, modelPort, nodeFlags = [] } = options
+  mkdirSync(folder, { recursive: true })
+  const channel = `{ kind: webhook, account: ${account}, secret: "${secret}", callback: "http://127.0.0.1:${callbackPort}/" }`
+  const model = `{ engine: openai, baseUrl: "http://127.0.0.1:${modelPort}/v1", slots: ${slots} }`
+  writeFileSync(join(folder, "parley.yaml"), `channels:\n  - ${channel}\nmodels:\n  - ${model}\n`)
+  const spawnedMs = performance.now()
+  const child = spawn(process.execPath, [...nodeFlags, join(root, "src/main.ts"), "start"], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"], PORT: "0", ...(databaseUrl !== undefined && { DATABASE_URL: databaseUrl }) },
+    stdio: ["ignore", "pipe", "inherit", "ipc"]
+  })
+  const closed = once(child, "close")
+  const lines: Array<string> = []
+  const port = await new Promise<number>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).on("line", (line) => {
+      const found = ready.exec(line)?.[1]
+      if (found !== undefined) resolve(Number(found))
+      else if (lines.length < 100) lines.push(line)
+    })
+    child.once("exit", () => reject(new Error(`Parley ended:\n${lines.join("\n")}`)))
+  })
+  return {
+    pid: child.pid!,
+    port,
+    child,
+    readyMs: performance.now() - spawnedMs,
+    [Symbol.asyncDispose]: async () => {
+      child.kill("SIGTERM")
+      await closed
+    }
+  }
+}
