@@ -6,8 +6,6 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { setTimeout as wait } from "node:timers/promises"
 import { Effect } from "effect"
-import { createRequire } from "node:module"
-const require = createRequire(import.meta.url)
 import type { Death, ProcessOptions, Said, Told } from "./order-form-process.ts"
 
 /** What is said, `> so`, and heard, `< so`, in turn. Lines that are said in a row are said without waiting. */
@@ -25,7 +23,8 @@ interface Chat {
   readonly texts: Map<string, string>
 }
 
-const answerMaxMs = 40_000
+/** A process that tells nothing for so long will not. It starts within a second, on a machine that is not busy. */
+const silenceMaxMs = 30_000
 /** A start costs 0.3 s of CPU with it, and 0.6 s without. */
 const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), "parley-compile-cache") }
 const program = join(import.meta.dirname, "order-form-process.ts")
@@ -47,6 +46,7 @@ export class Client {
   #deaths: Map<string, ReadonlyArray<Death>>
   #child: ChildProcess
   #closed: Promise<unknown>
+  #toldAt = performance.now()
   readonly #unaccepted = new Map<string, Said>()
   readonly #chats = new Map<string, Chat>()
 
@@ -79,11 +79,12 @@ export class Client {
   }
 
   async until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-    const giveUp = performance.now() + answerMaxMs
     while (!(await isSo())) {
       const { exitCode } = this.#child
-      if (exitCode !== null || performance.now() > giveUp) {
-        throw new Error(`waited in vain until ${what} (exit ${exitCode}, after ${this.died.length} deaths):\n${this.log.slice(-20).join("\n")}`)
+      if (exitCode !== null || performance.now() > this.#toldAt + silenceMaxMs) {
+        throw new Error(
+          `waited in vain until ${what} (exit ${exitCode}, after ${this.died.length} deaths):\n${this.log.slice(-20).join("\n")}`
+        )
       }
       await wait(10)
     }
@@ -120,7 +121,7 @@ export class Client {
   }
 
   #take(line: string): void {
-    require("node:fs").appendFileSync("/tmp/of/log.txt", `${Math.round(performance.now())} ${this.#options.account} ${line}\n`)
+    this.#toldAt = performance.now()
     if (!line.startsWith("{")) return void this.log.push(line)
     const told = JSON.parse(line) as Told
     if ("accepted" in told) this.#unaccepted.delete(told.accepted)

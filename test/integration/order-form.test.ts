@@ -80,11 +80,12 @@ const around = (name: string, dialogue: Dialogue, at: Death["at"], steps: Readon
 const cases: ReadonlyArray<Case> = [
   ...around("silent", silent, "entry", upTo(9)),
   ...around("silent", silent, "accept", upTo(5)),
-  ...around("silent", silent, "begin", [1, 2, 9]),
-  ...around("silent", silent, "end", [1, 2, 9]),
-  ...around("hasty", hasty, "entry", upTo(5)),
-  ...around("hasty", hasty, "accept", upTo(4)),
-  ...around("fickle", fickle, "entry", upTo(9)),
+  ...around("silent", silent, "begin", [1]),
+  ...around("silent", silent, "end", [1]),
+  ...around("hasty", hasty, "entry", [1, 2]),
+  ...around("hasty", hasty, "accept", [1, 3]),
+  // The cancel, the one that changes nothing, and the message after them.
+  ...around("fickle", fickle, "entry", [3, 4, 5]),
   {
     // Its eighth entry begins to place the order; the ninth and the tenth do so again.
     thread: "silent-thrice",

@@ -1,5 +1,5 @@
 /** A loaded model: prompts to tokens, steps to sampled tokens, tokens to bytes. */
-import { setTimeout as wait } from "node:timers/promises"
+import { scheduler } from "node:timers/promises"
 import { getLlama, LlamaLogLevel } from "node-llama-cpp"
 import type { ChatMessage } from "../engine.ts"
 import { type InternalSampler, type Internals, internalsOf } from "./internals.ts"
@@ -46,7 +46,7 @@ export async function openModel(options: WorkerOptions): Promise<Model | Unopene
   }
   const unopened = async (what: Unopened["what"], cause: unknown): Promise<Unopened> => {
     // llama.cpp's log comes from another thread, a little later, and says more than what is thrown.
-    await wait(50)
+    await scheduler.wait(50)
     const cruxes = complaints.flatMap(
       (line) => /(?:error loading model|initialize the context): (.*)/.exec(line)?.[1] ?? []
     )
