@@ -86,7 +86,7 @@ export class Client {
           `waited in vain until ${what} (exit ${exitCode}, after ${this.died.length} deaths):\n${this.log.slice(-20).join("\n")}`
         )
       }
-      await wait(10)
+      await wait(20)
     }
   }
 

@@ -2,6 +2,7 @@
  * A flow that src/ knows nothing of runs through the same interpreter as conversations do, in processes that are
  * killed before and after every write.
  */
+import { setTimeout as wait } from "node:timers/promises"
 import { Effect } from "effect"
 import { expect, test } from "vitest"
 import { type ClientOptions, type Dialogue, openClient } from "./order-form-client.ts"
@@ -136,6 +137,86 @@ test("whatever write it dies before or after, everybody is told the same, once",
       for (const [index, { dialogue, thread }] of cases.entries()) {
         const record = await recordOf(url, `lane-${(index % lanes) + 1}`, thread)
         expect([thread, record]).toEqual([thread, sameAs.get(dialogue)])
+      }
+    })
+  }).pipe(Effect.scoped, Effect.runPromise)
+)
+
+const said = (dialogue: Dialogue, to: string) => dialogue.slice(0, dialogue.indexOf(to as Dialogue[number]) + 1)
+const rest = (dialogue: Dialogue, from: string) => dialogue.slice(dialogue.indexOf(from as Dialogue[number]) + 1)
+
+test("a reminder that came due while the process was dead is sent by the next one, once", { timeout: 60_000 }, () =>
+  Effect.gen(function* () {
+    const url = yield* fresh
+    const client = yield* openClient({ ...options, url, account: "a" })
+    yield* Effect.promise(async () => {
+      await client.talk("silent", said(silent, "< 1. What would you like to order?"))
+      await client.kill()
+      await wait(options.silenceMs)
+      const before = await recordOf(url, "a", "silent")
+      expect(before).toMatchObject({ outbound: [{}], state: [{ open: false, timers: [expect.anything()] }] })
+      client.start({})
+      await client.talk("silent", rest(silent, "< 1. What would you like to order?"))
+      await wait(options.silenceMs)
+      const { outbound } = await recordOf(url, "a", "silent")
+      expect(outbound.map(({ text }) => `< ${text}`)).toEqual(silent.filter((line) => line.startsWith("<")))
+    })
+  }).pipe(Effect.scoped, Effect.runPromise)
+)
+
+test("a conversation that sleeps is woken for its reminder, however many cannot be", { timeout: 60_000 }, () =>
+  Effect.gen(function* () {
+    const url = yield* fresh
+    const client = yield* openClient({ ...options, url, account: "a", silenceMs: 3_500, idleMs: 100 })
+    yield* Effect.promise(async () => {
+      await client.talk("silent", said(silent, "< 1. What would you like to order?"))
+      await query(
+        url,
+        `insert into conversation select 'order-form/gone/' || n, 'order-form/gone', machine, version, value, context,
+          seq, message_seq, handled, timers, 1, open, defects, at_ms from conversation, generate_series(1, 600) as n`
+      )
+      await client.talk("silent", ["< Are you still there? What would you like to order?"])
+      expect(client.spawned).toEqual(["silent", "silent"])
+    })
+  }).pipe(Effect.scoped, Effect.runPromise)
+)
+
+test("version 2 goes on wherever version 1 was left", { timeout: 60_000 }, () =>
+  Effect.gen(function* () {
+    const url = yield* fresh
+    const client = yield* openClient({ ...options, url, account: "a", release: 1, shop: "silent" })
+    const uncounted = silent.map((line) => line.replace(/\d\. /, "") as Dialogue[number])
+    const lasts = ["< What would you like to order?", "< How many of it?", "< Where shall it go?", "> 1 Harbour Street"]
+    const left = lasts.map((last, index) => ({
+      thread: `silent-${index}`,
+      before: said(uncounted, last),
+      after: silent.slice(said(uncounted, last).length)
+    }))
+    const idle = {
+      thread: "silent-idle",
+      before: ["> hello", ...uncounted.slice(1, 3), "> cancel", "< Nothing is ordered."] as Dialogue,
+      after: silent
+    }
+    const all = [...left, idle]
+    yield* Effect.promise(async () => {
+      await Promise.all(all.map(({ before, thread }) => client.talk(thread, before)))
+      await client.talk("silent-3", ["> when will it come?"])
+      await client.kill()
+      const states = await query(url, "select version, value, timers from conversation order by id")
+      expect(states).toMatchObject([
+        { version: 1, value: { asking: "what" } },
+        { version: 1, value: { asking: "how-many" } },
+        { version: 1, value: { asking: "where-to" }, timers: [{ id: expect.stringContaining("where-to") }] },
+        { version: 1, value: "placing" },
+        { version: 1, value: "idle", timers: [] }
+      ])
+      client.start({ release: 2, shop: "open" })
+      await Promise.all(all.map(({ after, thread }) => client.talk(thread, after)))
+      await client.talk("silent-new", silent)
+      const { state } = await recordOf(url, "a", "silent-new")
+      for (const { thread } of left) {
+        const record = await recordOf(url, "a", thread)
+        expect([thread, record.state]).toEqual([thread, state])
       }
     })
   }).pipe(Effect.scoped, Effect.runPromise)

@@ -1,96 +1,26 @@
-import { fork, spawn } from "node:child_process"
-import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { assert, describe, it, layer } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
+/** Real answers of a real llama.cpp, by a random model. */
+import { layer } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
 import { getLlama } from "node-llama-cpp"
-import { afterAll, beforeAll, expect } from "vitest"
-import { type EngineError, EngineLost, type InferenceRequest, type Token } from "../../src/inference/engine.ts"
-import { type LlamaEngine, type LlamaOptions, openLlama } from "../../src/inference/llama.ts"
-import { writeRandomModel } from "../../src/inference/random-model.ts"
+import { expect } from "vitest"
+import type { InferenceRequest } from "../../src/inference/engine.ts"
 import { vocabularyOf } from "../../src/inference/worker/vocabulary.ts"
-
-const directory = mkdtempSync(join(tmpdir(), "parley-llama-"))
-const file = join(directory, "random.gguf")
-beforeAll(() => writeRandomModel(file))
-afterAll(() => rmSync(directory, { recursive: true }))
-
-const slotsMax = 8
-const defaults: LlamaOptions = {
-  name: "random",
+import {
+  answer,
+  answering,
+  answerText,
+  asked,
+  endOf,
   file,
-  slotsMax,
-  contextTokens: 512,
-  progressMaxMs: 20_000,
-  loadMaxMs: 20_000,
-  restartDelayMinMs: 20
-}
-class Llama extends Context.Service<Llama, LlamaEngine>()("test/Llama") {}
-const llama = Layer.effect(
   Llama,
-  Effect.suspend(() => openLlama(defaults))
-)
+  llama,
+  slotsMax,
+  textOf,
+  until,
+  words
+} from "./llama-harness.ts"
 
-const asked = (content: string, more: Partial<InferenceRequest> = {}): InferenceRequest => ({
-  id: content,
-  user: "ann",
-  messages: [{ role: "user", content }],
-  answerTokensMax: 40,
-  temperature: 0,
-  stop: [],
-  ...more
-})
-
-const textOf = (tokens: ReadonlyArray<Token>) => tokens.map((t) => (t.type === "text" ? t.text : "")).join("")
-const endOf = (tokens: ReadonlyArray<Token>) => {
-  const end = tokens.at(-1)
-  assert(end?.type === "finish")
-  return end
-}
-const answer = (engine: LlamaEngine, request: InferenceRequest) => Stream.runCollect(engine.generate(request))
-const answerText = (engine: LlamaEngine, request: InferenceRequest) => Effect.map(answer(engine, request), textOf)
-
-/** Answers for as long as it is let, and is running when this returns. */
-const answering = Effect.fnUntraced(function* (engine: LlamaEngine, content: string) {
-  const before = yield* engine.counts
-  const request = asked(content, { answerTokensMax: 250, temperature: 1.5, seed: 7 })
-  const fiber = yield* Effect.forkChild(Effect.forever(Stream.runDrain(engine.generate(request))))
-  yield* until(Effect.map(engine.counts, ({ steps }) => steps > before.steps + 1))
-  return fiber
-})
-
-const until = (condition: Effect.Effect<boolean>) =>
-  condition.pipe(
-    Effect.repeat({ until: (holds: boolean) => holds, schedule: Schedule.spaced(5) }),
-    Effect.timeoutOrElse({ duration: 15_000, orElse: () => Effect.die("it did not come to pass") })
-  )
-
-const lost = (fiber: Fiber.Fiber<never, EngineError>) => Effect.flip(Fiber.join(fiber))
-
-/** A process whose parent is gone may wait to be reaped for ever, as a zombie. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
-  } catch {
-    return false
-  }
-}
-
-const words = [
-  "Hello!",
-  "How are you?",
-  "你好吗?",
-  "What is the capital of France?",
-  "One and two",
-  "😀",
-  "tell me",
-  "a"
-]
-
-layer(llama, { excludeTestServices: true })("answers", (it) => {
+layer(llama, { excludeTestServices: true })("how it samples", (it) => {
   it.effect("greedily, the same twice, alone or among others", () =>
     Effect.gen(function* () {
       const engine = yield* Llama
@@ -148,7 +78,9 @@ layer(llama, { excludeTestServices: true })("answers", (it) => {
       }
     })
   )
+})
 
+layer(llama, { excludeTestServices: true })("what it says", (it) => {
   it.effect("to half of the context at most, however much is asked for", () =>
     Effect.gen(function* () {
       const engine = yield* Llama
@@ -190,7 +122,9 @@ layer(llama, { excludeTestServices: true })("answers", (it) => {
       await model.dispose()
     })
   )
+})
 
+layer(llama, { excludeTestServices: true })("what it is told", (it) => {
   it.effect("a person who types the template's own tokens as one who types letters", () =>
     Effect.gen(function* () {
       const engine = yield* Llama
@@ -242,7 +176,9 @@ layer(llama, { excludeTestServices: true })("answers", (it) => {
       expect(textOf(yield* answer(engine, asked("Hello!")))).not.toBe("")
     })
   )
+})
 
+layer(llama, { excludeTestServices: true })("many at once", (it) => {
   it.effect("many together: nearly as many rows in each step as there are answers", () =>
     Effect.gen(function* () {
       const engine = yield* Llama
@@ -302,160 +238,3 @@ layer(llama, { excludeTestServices: true })("answers", (it) => {
     })
   )
 })
-
-describe("a worker that fails", () => {
-  it.live("kill -9: what it was answering is lost at once, and the next answer comes from another", () =>
-    Effect.gen(function* () {
-      const engine = yield* openLlama(defaults)
-      const expected = yield* answerText(engine, asked("Hello!"))
-      const running = yield* Effect.forEach(["one", "two"], (word) => answering(engine, word))
-      const pid = (yield* engine.workerPid)!
-      process.kill(pid, "SIGKILL")
-      for (const fiber of running) {
-        expect(yield* lost(fiber)).toEqual(new EngineLost({ reason: "the worker was ended by SIGKILL" }))
-      }
-      expect(yield* engine.isReady).toBe(false)
-      expect(yield* engine.trouble).toContain("SIGKILL")
-      expect(yield* answerText(engine, asked("Hello!"))).toBe(expected)
-      expect(yield* engine.workerPid).not.toBe(pid)
-      expect(yield* engine.counts).toMatchObject({ restarts: 1 })
-      expect(yield* engine.trouble).toBeUndefined()
-    }).pipe(Effect.scoped)
-  )
-
-  it.live("SIGSTOP: silence is found out, idle or answering, and it is replaced", () =>
-    Effect.gen(function* () {
-      const engine = yield* openLlama({ ...defaults, progressMaxMs: 800 })
-      const first = (yield* engine.workerPid)!
-      const running = yield* answering(engine, "one")
-      process.kill(first, "SIGSTOP")
-      expect((yield* lost(running)).message).toBeDefined()
-      yield* until(Effect.map(engine.workerPid, (pid) => pid !== undefined && pid !== first))
-      expect(isAlive(first)).toBe(false)
-      const second = (yield* engine.workerPid)!
-      process.kill(second, "SIGSTOP")
-      yield* until(Effect.map(engine.workerPid, (pid) => pid !== second))
-      yield* answer(engine, asked("Hello!"))
-      expect(isAlive(second)).toBe(false)
-    }).pipe(Effect.scoped)
-  )
-
-  it.live("an idle one is left alone", () =>
-    Effect.gen(function* () {
-      const engine = yield* openLlama({ ...defaults, progressMaxMs: 500 })
-      yield* Effect.sleep(1_500)
-      expect(yield* engine.counts).toMatchObject({ restarts: 0 })
-    }).pipe(Effect.scoped)
-  )
-
-  it.live("a scope that closes takes it along, even one that is stopped", () =>
-    Effect.gen(function* () {
-      const pids = yield* Effect.forEach(["running", "stopped"], (state) =>
-        Effect.scoped(
-          Effect.gen(function* () {
-            const pid = (yield* (yield* openLlama(defaults)).workerPid)!
-            if (state === "stopped") process.kill(pid, "SIGSTOP")
-            return pid
-          })
-        )
-      )
-      expect(pids.filter(isAlive)).toEqual([])
-    })
-  )
-
-  it.live("one whose server went while it was loading ends by itself", () =>
-    Effect.promise(async () => {
-      const program = fileURLToPath(new URL("../../src/inference/worker/main.ts", import.meta.url))
-      const options = {
-        file,
-        slotsMax,
-        contextTokens: 512,
-        gpu: false,
-        threads: 1,
-        stepTokensMax: 256,
-        heartbeatMs: 100
-      }
-      const worker = fork(program, [JSON.stringify(options)], { detached: true, execArgv: [] })
-      worker.disconnect()
-      expect(await once(worker, "exit")).toEqual([null, "SIGKILL"])
-    })
-  )
-
-  it.live("a server that is killed leaves none", () =>
-    Effect.gen(function* () {
-      const program = fileURLToPath(new URL("./llama-server.ts", import.meta.url))
-      const server = spawn(process.execPath, [program, file], { stdio: ["ignore", "pipe", "inherit"] })
-      const pid = yield* Effect.promise(async () => Number(await once(server.stdout, "data")))
-      expect(isAlive(pid)).toBe(true)
-      server.kill("SIGKILL")
-      yield* until(Effect.sync(() => !isAlive(pid))).pipe(
-        Effect.timeoutOrElse({ duration: 1_000, orElse: () => Effect.die("it lives on") })
-      )
-    })
-  )
-})
-
-describe("a file that is no model", () => {
-  const written = (name: string, change: (model: Buffer) => Buffer) => () => {
-    const path = join(directory, name)
-    writeFileSync(path, change(readFileSync(file)))
-    return path
-  }
-  const cases: ReadonlyArray<readonly [what: string, path: () => string, says: RegExp]> = [
-    ["missing", () => join(directory, "missing.gguf"), /missing\.gguf: it is not there\. .*configuration/],
-    ["a directory", () => directory, /is a directory/],
-    ["empty", written("empty.gguf", () => Buffer.alloc(0)), /empty\.gguf: it is empty/],
-    ["not GGUF", written("page.gguf", () => Buffer.from("<html>")), /begins with "<htm"/],
-    [
-      "truncated",
-      written("cut.gguf", (model) => model.subarray(0, 900_000)),
-      /corrupted or incomplete\. Put a whole GGUF file/
-    ],
-    ["garbled", written("garbled.gguf", garbled), /garbled\.gguf: llama\.cpp cannot load it/],
-    ["of another architecture", written("arch.gguf", renamed), /unknown model architecture: 'lxama'/]
-  ]
-  for (const [what, path, says] of cases) {
-    it.live(what, () =>
-      Effect.gen(function* () {
-        const error = yield* Effect.flip(openLlama({ ...defaults, file: path() }))
-        expect(error).toMatchObject({ _tag: "EngineBroken", model: "random" })
-        expect(error.reason).toMatch(says)
-      }).pipe(Effect.scoped)
-    )
-  }
-
-  it.live("no room: more sequences than there can be", () =>
-    Effect.gen(function* () {
-      const error = yield* Effect.flip(openLlama({ ...defaults, slotsMax: 300 }))
-      expect(error.reason).toMatch(/no room for 300 sequences of 512 tokens: n_seq_max must be <= 256\. Lower/)
-    }).pipe(Effect.scoped)
-  )
-
-  it.live("the same while it runs is trouble and no end: with the file back it works again", () =>
-    Effect.gen(function* () {
-      const path = written("fragile.gguf", (model) => model)()
-      const engine = yield* openLlama({ ...defaults, file: path, restartDelayMaxMs: 100 })
-      const whole = readFileSync(path)
-      rmSync(path)
-      writeFileSync(path, whole)
-      truncateSync(path, 900_000)
-      process.kill((yield* engine.workerPid)!, "SIGKILL")
-      yield* until(Effect.map(engine.trouble, (trouble) => trouble?.includes("incomplete") === true))
-      expect(yield* engine.isReady).toBe(false)
-      rmSync(path)
-      writeFileSync(path, whole)
-      expect(textOf(yield* answer(engine, asked("Hello!")))).not.toBe("")
-    }).pipe(Effect.scoped)
-  )
-})
-
-function garbled(model: Buffer): Buffer {
-  return Buffer.from(model).fill(0x5a, 100, 4_000)
-}
-
-function renamed(model: Buffer): Buffer {
-  const key = "general.architecture"
-  const copy = Buffer.from(model)
-  copy.write("lxama", copy.indexOf(key) + key.length + 12)
-  return copy
-}
