@@ -1,6 +1,7 @@
 /**
  * The two servers that Parley talks to, in one lean process: a model that answers at once, and the receiver of
- * callbacks. `node bench/counterparts.ts`, with an IPC channel: it sends its ports, and answers what counterpart.ts asks.
+ * callbacks. `node bench/counterparts.ts`, with an IPC channel: it sends its ports, and answers what counterpart.ts
+ * asks.
  */
 import { type Asked, answerText, type Told } from "./counterpart.ts"
 import { listenLean, responseOf } from "./lean-http.ts"

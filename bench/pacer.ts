@@ -1,6 +1,6 @@
 /**
- * A worker that says when to send: the timers of an event loop are a millisecond late, which is a whole accept. It posts
- * how many of `offsetsMs` are due, counted from `startMs` of the monotonic clock.
+ * A worker that says when to send: the timers of an event loop are a millisecond late, which is a whole accept. It
+ * posts how many of `offsetsMs` are due, counted from `startMs` of the monotonic clock.
  */
 import { parentPort, workerData } from "node:worker_threads"
 

@@ -71,13 +71,15 @@ const start = Effect.fn("start")(function* (
   const watch = (part: Effect.Effect<unknown, { readonly reason: string }>) =>
     Effect.forkScoped(Effect.catch(part, ({ reason }) => fail(reason)))
 
+  // Before the model, which may put a file into the data directory: the store makes that one so that postgres can
+  // reach it.
+  const url = yield* openDatabase(config)
   const [first, ...others] = config.models
   if (others.length > 0) {
     yield* Effect.logWarning(`only the first model, ${first?.name}, is used; this version runs one`)
   }
   const model = yield* openModel(first, config.dataDir)
   yield* watch(model.opened)
-  const url = yield* openDatabase(config)
   const layers = layerJournal({ owner: randomId(), limits: writerLimits }).pipe(
     Layer.provideMerge(layerDatabase({ url, ...databaseLimits }, config.durability)),
     Layer.merge(layerScheduler({ engine: model.engine, queueMax: config.limits.queueMax }))

@@ -64,6 +64,7 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
     behaviourOf,
     journal,
     deliver: (owed) => delivery.deliver(owed),
+    mayOwe: (conversation) => delivery.wake(conversation),
     liveMax: limits.liveMax,
     idleMs: limits.idleMs,
     intensity: conversationIntensity
@@ -78,7 +79,11 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
       options.pending() >= limits.inboxMax || conversations.inboxSize(conversation) >= limits.conversationInboxMax
     if (isFull) return yield* new NotAccepted({ reason: "inbox-full", retryAfterMs: busyRetryMs })
     return yield* journal.accept(inbound, ring(conversations, inbound)).pipe(
-      Effect.tapError(({ reason }) => Effect.logError("an event was not accepted", reason)),
+      Effect.tapError((error) => {
+        // If it is written, its conversation must read it before it is handed a later one.
+        if (error._tag === "Unavailable" && error.mayBeWritten === true) wakeLive(conversations, conversation)
+        return Effect.logError("an event was not accepted", error.reason)
+      }),
       Effect.mapError(() => new NotAccepted({ reason: "database", retryAfterMs: databaseRetryMs }))
     )
   })
@@ -97,13 +102,20 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
   }
 })
 
-/** A duplicate that still waits wakes its conversation: it may be the platform's only sign after a crash of ours. */
+/**
+ * A duplicate that still waits wakes its conversation, live or not: it may be the platform's only sign after a crash of
+ * ours, or of an event that was written and whose first caller could not be told.
+ */
 function ring(
   conversations: Conversations,
   { eventKey, text, user }: Inbound
 ): Parameters<Journal["Service"]["accept"]>[1] {
   return ({ conversation, duplicate, pending, position }) => {
     if (!duplicate) conversations.ring({ conversation, position, eventKey, user, text })
-    else if (pending && !conversations.isLive(conversation)) conversations.wake(conversation)
+    else if (pending) conversations.wake(conversation)
   }
+}
+
+function wakeLive(conversations: Conversations, conversation: string): void {
+  if (conversations.isLive(conversation)) conversations.wake(conversation)
 }

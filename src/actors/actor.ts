@@ -55,4 +55,9 @@ export interface Actor<M extends AnyStateMachine> {
 }
 
 /** The actor is gone. What was reported to it may be durable or not: its successor reads the journal. */
-export class Stopped extends Data.TaggedError("Stopped")<{ readonly id: string; readonly reason: string }> {}
+export class Stopped extends Data.TaggedError("Stopped")<{ readonly id: string; readonly reason: string }> {
+  /** What a log line shows of it. */
+  override get message(): string {
+    return this.reason
+  }
+}

@@ -29,6 +29,8 @@ export interface ConversationsOptions<M extends AnyStateMachine> {
   readonly behaviourOf: (conversation: string) => Behaviour<M>
   readonly journal: Journal["Service"]
   readonly deliver: Deliver
+  /** An actor of the conversation died: its last entry may be written without anyone having been told what it owes. */
+  readonly mayOwe: (conversation: string) => void
   /** Beyond it an event waits in the journal for the next sweep. */
   readonly liveMax: number
   /** One that did nothing for so long is put to sleep. */
@@ -45,7 +47,7 @@ interface Live {
 export const makeConversations = Effect.fn("Conversations.make")(function* <M extends AnyStateMachine>(
   options: ConversationsOptions<M>
 ): Effect.fn.Return<Conversations, never, Scope.Scope> {
-  const { behaviourOf, deliver, idleMs, intensity, journal, liveMax } = options
+  const { behaviourOf, deliver, idleMs, intensity, journal, liveMax, mayOwe } = options
   const live = new Map<string, Live>()
   const crashes = new Map<string, Restarts>()
   const run = Effect.runForkWith(yield* Effect.context<never>())
@@ -60,6 +62,8 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
     fiber.addObserver((exit) => {
       if (live.get(id)?.fiber !== fiber) return
       live.delete(id)
+      // Before its successor owes anything more.
+      mayOwe(id)
       run(afterEnd(id, exit))
     })
     return actor

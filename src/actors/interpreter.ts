@@ -4,7 +4,8 @@
  *   mailbox ──▶ decide ──▶ Journal.commit ──▶ perform
  *
  *   E1. Nothing is performed before the event that asked for it is durable.
- *   E2. An event the machine throws on, or that cannot be written, is dead with an apology, and the next one is handled.
+ *   E2. An event the machine throws on, or that cannot be written, is dead with an apology, and the next one is
+ *       handled.
  *   E3. Ephemeral events are not written, nor are those that change nothing.
  *   E4. An actor that cannot write stops: only the journal knows whether the row exists.
  *   E5. Inbound events are handled once, in the order of their positions, whether they were offered or read.

@@ -64,9 +64,9 @@ interface Call {
 }
 
 /**
- * Silence, a cut connection and an answer of 5xx are `EngineLost`, 429 and 503 are `EngineBusy`. Interrupting a stream
- * closes its connection, by which the server knows. It uses node:http: 60 µs of CPU a request (fetch 180, undici 50, but
- * that is a package).
+ * Silence, a cut connection and an answer of 5xx are `EngineLost`, 429 and 503 are `EngineBusy`. Interrupting a
+ * stream closes its connection, by which the server knows. It uses node:http: 60 µs of CPU a request (fetch 180,
+ * undici 50, but that is a package).
  */
 export const openOpenai = Effect.fnUntraced(function* (options: OpenaiOptions) {
   const address = yield* addressOf(options)

@@ -30,8 +30,8 @@ export class QueueFull extends Data.TaggedError("QueueFull")<{
 }> {}
 
 /**
- * `crashed`: the engine died whenever it ran, at last alone. `lost`: the engine was lost too often, or too long. `busy`:
- * the engine had no room for it within `busyMaxMs`. `refused`: the engine will not, and says why.
+ * `crashed`: the engine died whenever it ran, at last alone. `lost`: the engine was lost too often, or too long.
+ * `busy`: the engine had no room for it within `busyMaxMs`. `refused`: the engine will not, and says why.
  */
 export class ModelFailed extends Data.TaggedError("ModelFailed")<{
   readonly kind: "crashed" | "lost" | "busy" | "refused"

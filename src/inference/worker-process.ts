@@ -17,7 +17,10 @@ const stopMaxMs = 2_000
 const outputMaxCharacters = 2_000
 const program = fileURLToPath(new URL("./worker/main.ts", import.meta.url))
 
-/** `hear` is called with each message as it comes. A worker that says what is no message, or that makes it throw, is ended. */
+/**
+ * `hear` is called with each message as it comes. A worker that says what is no message, or that makes it throw, is
+ * ended.
+ */
 export function startWorker(
   options: WorkerOptions,
   hear: (message: FromWorker) => void

@@ -2,12 +2,13 @@
  * The connections to PostgreSQL: one for the writer, whose lost answers must be told from refusals, and a pool for
  * reads. Both come back by themselves after the server does.
  */
-import { Context, Data, Effect, Layer, Redacted, type Scope } from "effect"
+import { Context, Data, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
 import { Kysely, PostgresDialect } from "kysely"
 import { Migrator } from "kysely/migration"
 import pg from "pg"
 import { migrations } from "../../schema/migrations.ts"
 import type { Tables } from "../../schema/tables.ts"
+import { randomId } from "../domain/random-id.ts"
 import { DatabaseTrouble } from "./database-trouble.ts"
 import { Unavailable } from "./journal.ts"
 
@@ -93,7 +94,7 @@ const open = Effect.fn("Database.open")(function* (
   )
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   const writer = yield* Effect.acquireRelease(
-    Effect.sync(() => new Writer(connection, statementMaxMs)),
+    Effect.sync(() => new Writer({ ...connection, application_name: writerPrefix + randomId() }, statementMaxMs)),
     (opened) => Effect.promise(() => opened.end())
   )
   const query = <A>(run: (db: Kysely<Tables>) => Promise<A>) =>
@@ -112,6 +113,20 @@ const open = Effect.fn("Database.open")(function* (
     })
   }
 })
+
+/**
+ * A server goes on with a statement whose client is gone, and its rows may appear behind those of the next connection:
+ * positions would be out of order, and what was read back as absent would be there after all. So nothing is written
+ * before our own earlier connection is ended, and before the last statement of a Parley that was killed is done.
+ */
+const writerPrefix = "parley writer "
+const endOwnEarlier = `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+  where application_name = $1 and usename = current_user and pid <> pg_backend_pid()`
+const othersAtWork = `select 1 from pg_stat_activity
+  where application_name like '${writerPrefix}%' and application_name <> $1 and datname = current_database()
+    and state = 'active'`
+const othersPollMs = 50
+const othersMaxMs = 5_000
 
 /** Holds one connection, opened when it is first needed and again after it broke. */
 class Writer {
@@ -135,17 +150,31 @@ class Writer {
   }
 
   #connect(): Effect.Effect<pg.Client, ConnectionLost> {
-    return Effect.tryPromise({
-      try: async () => {
-        const client = new pg.Client(this.#config)
-        client.on("error", () => this.#drop(client))
-        client.on("end", () => this.#drop(client))
-        await client.connect()
+    const client = new pg.Client(this.#config)
+    client.on("error", () => this.#drop(client))
+    client.on("end", () => this.#drop(client))
+    const lost = (cause: unknown) => new ConnectionLost({ wasSent: false, reason: reasonOf(cause) })
+    const ask = (text: string) =>
+      Effect.tryPromise({ try: () => client.query(text, [this.#config.application_name]), catch: lost })
+    return Effect.tryPromise({ try: () => client.connect(), catch: lost }).pipe(
+      Effect.andThen(ask(endOwnEarlier)),
+      Effect.andThen(
+        Effect.repeat(ask(othersAtWork), {
+          until: ({ rowCount }) => rowCount === 0,
+          schedule: Schedule.spaced(othersPollMs),
+          times: othersMaxMs / othersPollMs
+        })
+      ),
+      Effect.timeoutOrElse({
+        duration: this.#statementMaxMs,
+        orElse: () => Effect.fail(lost("PostgreSQL did not answer in time"))
+      }),
+      Effect.tapError(() => Effect.sync(() => this.#drop(client))),
+      Effect.map(() => {
         this.#client = client
         return client
-      },
-      catch: (cause) => new ConnectionLost({ wasSent: false, reason: reasonOf(cause) })
-    })
+      })
+    )
   }
 
   #send(client: pg.Client, { name, text, values }: Statement) {

@@ -51,7 +51,7 @@ export const open = Effect.fn("Embedded.open")(function* (options: {
   yield* writing(() => putSign(dataDir, home))
 
   let server: Postmaster | undefined
-  yield* Effect.addFinalizer(() => Effect.suspend(() => (server === undefined ? Effect.void : stop(server))))
+  yield* Effect.addFinalizer(() => Effect.suspend(() => (server === undefined ? Effect.void : stop(server, cluster))))
   const seat = (spawned: Postmaster) => {
     server = spawned
   }
@@ -78,7 +78,7 @@ export const open = Effect.fn("Embedded.open")(function* (options: {
 
   const restart = Effect.gen(function* () {
     yield* FiberHandle.clear(watcher)
-    yield* stop(server!)
+    yield* stop(server!, cluster)
     yield* Effect.onError(startOn(Effect.succeed(address.port)), () => tell)
     if (Deferred.isDoneUnsafe(died)) died = Deferred.makeUnsafe()
     yield* watch

@@ -17,7 +17,10 @@ export interface Ended {
   readonly output: string
 }
 
-/** Makes the cluster `half/data`, with the password of `half/password`. Interrupting kills it, but not yet the server it runs. */
+/**
+ * Makes the cluster `half/data`, with the password of `half/password`. Interrupting kills it, but not yet the server
+ * it runs.
+ */
 export const initdb = (half: string, home: Home, binaries: Binaries) =>
   Effect.callback<Ended>((resume) => {
     let child: ChildProcess

@@ -96,7 +96,7 @@ const exitsOf = Effect.fnUntraced(function* (
   const byId = new Map(rows.map((row) => [row["id"] as string, row]))
   const keys = new Map(rows.map((row) => [row["id"] as string, (row["keys"] ?? []) as ReadonlyArray<string>]))
   const known = writes.filter((write) => write.kind === "accept" && !byId.has(write.entry))
-  const before = known.length === 0 ? [] : yield* readBack(database, known)
+  const before = known.length === 0 ? [] : yield* Effect.mapError(readBack(database, known), unknown)
   return writes.map((write): Exit.Exit<unknown, Failure> => {
     if (write.kind === "entry") return Exit.succeed(owedBy(write.body, keys))
     if (write.kind !== "accept") return Exit.void
@@ -137,6 +137,13 @@ const afterLoss = Effect.fnUntraced(function* (
   { reason, wasSent }: ConnectionLost
 ): Effect.fn.Return<Exits, Failure> {
   if (!wasSent) return yield* new Unavailable({ reason: `PostgreSQL is not reachable: ${reason}` })
+  return yield* Effect.mapError(askedBack(database, writes), unknown)
+})
+
+const askedBack = Effect.fnUntraced(function* (
+  database: Database["Service"],
+  writes: ReadonlyArray<Queued>
+): Effect.fn.Return<Exits, Failure> {
   const found = yield* Effect.retry(readBack(database, writes), askAgain)
   const missing = writes.filter((_, index) => found[index]!.is === "absent")
   const again = missing.length === 0 ? [] : yield* writeAgain(database, missing)
@@ -145,6 +152,11 @@ const afterLoss = Effect.fnUntraced(function* (
     return one.is === "absent" ? Effect.succeed(again[missing.indexOf(write)]!) : exitOfFound(database, write, one)
   })
 })
+
+/** Some of the batch may be written, whatever failed since. */
+function unknown(failure: Failure): Failure {
+  return failure._tag === "Unavailable" ? new Unavailable({ reason: failure.reason, mayBeWritten: true }) : failure
+}
 
 /** Once. Whoever loses the connection again must ask the journal themselves. */
 const writeAgain = (database: Database["Service"], writes: ReadonlyArray<Queued>): Effect.Effect<Exits, Failure> =>

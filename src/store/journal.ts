@@ -154,7 +154,11 @@ export class FencedOff extends Data.TaggedError("FencedOff")<{
 export class Refused extends Data.TaggedError("Refused")<{ readonly reason: string }> {}
 
 /** The store did not answer, or has no room. The row may be written or not: only a read can tell. */
-export class Unavailable extends Data.TaggedError("Unavailable")<{ readonly reason: string }> {}
+export class Unavailable extends Data.TaggedError("Unavailable")<{
+  readonly reason: string
+  /** Its answer was lost, and so was every question after it. */
+  readonly mayBeWritten?: boolean
+}> {}
 
 export class Journal extends Context.Service<
   Journal,

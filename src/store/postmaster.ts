@@ -1,8 +1,9 @@
 /**
  * One running PostgreSQL server: how it comes to be, how one sees that it is dead, how it is stopped.
  *
- * It is started as the leader of its own session, so Ctrl-C in a terminal reaches only Parley, and so that it outlives a
- * Parley that is killed. Of a server that an earlier Parley started no exit event comes: it is asked instead.
+ * It is started as the leader of its own session, so Ctrl-C in a terminal reaches only Parley, and so that it
+ * outlives a Parley that is killed. Of a server that an earlier Parley started no exit event comes: it is asked
+ * instead.
  */
 import { spawn } from "node:child_process"
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs"
@@ -13,7 +14,7 @@ import { DatabaseTrouble, inWords } from "./database-trouble.ts"
 import type { Binaries } from "./embedded-binaries.ts"
 import { plainEnv } from "./initdb.ts"
 import { type Address, connect, type NoSession, query } from "./loopback.ts"
-import { identify, isRunning, kill, type ProcessIdentity, workingDirectory } from "./process-identity.ts"
+import { identify, isRunning, kill, type ProcessIdentity, processesIn, workingDirectory } from "./process-identity.ts"
 import { lastWords, logSize, trimLog } from "./server-log.ts"
 import { settings } from "./server-settings.ts"
 
@@ -93,7 +94,7 @@ export const untilDead = (postmaster: Postmaster, cluster: Cluster) =>
   Effect.raceFirst(Deferred.await(postmaster.exited), untilSilent(postmaster, cluster)).pipe(Effect.asVoid)
 
 /** Fast shutdown; a server that takes too long is made to stop, which costs its next start a recovery and no data. */
-export const stop = Effect.fn("Postmaster.stop")(function* ({ process: server }: Pick<Postmaster, "process">) {
+export const stop = Effect.fn("Postmaster.stop")(function* ({ process: server }: Postmaster, cluster: Cluster) {
   const steps = [
     ["SIGINT", fastStopMaxMs],
     ["SIGQUIT", immediateStopMaxMs],
@@ -105,6 +106,8 @@ export const stop = Effect.fn("Postmaster.stop")(function* ({ process: server }:
     for (let waitedMs = 0; waitedMs < patienceMs && isRunning(server); waitedMs += readyPollMs)
       yield* Effect.sleep(readyPollMs)
   }
+  // Its children hang as it did, and hold the shared memory.
+  for (const pid of processesIn(cluster.data)) kill(pid)
 })
 
 /** postmaster.pid, as src/include/utils/pidfile.h of PostgreSQL describes it: pid, directory, start, port, … */

@@ -40,11 +40,19 @@ export const withDue: Page = ({ query }, after, idsMax) =>
     return page.map(({ conversation }) => conversation)
   })
 
-/** Those with a timer due by then, the longest overdue first. */
-export const withTimers = ({ query }: Database["Service"], dueByMs: number, idsMax: number) =>
+export interface DueTimer {
+  readonly id: string
+  readonly wakeAtMs: number
+}
+
+/** Those behind `after` with a timer due by then, the longest overdue first. */
+export const withTimers = ({ query }: Database["Service"], after: DueTimer, dueByMs: number, idsMax: number) =>
   query(async (db) => {
-    const ids = db.selectFrom("conversation").select("id").where("wake_at_ms", "<=", dueByMs)
-    return (await ids.orderBy("wake_at_ms").limit(idsMax).execute()).map(({ id }) => id)
+    const { rows } = await sql<DueTimer>`
+      select id, wake_at_ms as "wakeAtMs" from conversation
+      where wake_at_ms <= ${dueByMs} and (wake_at_ms, id) > (${after.wakeAtMs}, ${after.id})
+      order by wake_at_ms, id limit ${idsMax}`.execute(db)
+    return rows
   })
 
 /** Forgets dedup keys, and with them settled events, older than `beforeMs`; at most `rowsMax` at a time. */

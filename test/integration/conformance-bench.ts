@@ -32,8 +32,8 @@ export type Told =
   | { readonly as: "refused"; readonly words: string }
 
 /**
- * What a send meets at the platform. `cut-before` loses the connection before the message is taken, `cut-after` after it
- * is shown and before that is answered; `silent` shows it and answers after `sendMaxMs`.
+ * What a send meets at the platform. `cut-before` loses the connection before the message is taken, `cut-after` after
+ * it is shown and before that is answered; `silent` shows it and answers after `sendMaxMs`.
  */
 export type Meeting =
   | "taken"

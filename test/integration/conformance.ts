@@ -1,6 +1,6 @@
 /**
- * The conformance kit: what every adapter must prove, as a list of checks (DESIGN.md, O3). A harness tells it how to make
- * the platform speak and fail; each check opens a fresh one.
+ * The conformance kit: what every adapter must prove, as a list of checks (DESIGN.md, O3). A harness tells it how to
+ * make the platform speak and fail; each check opens a fresh one.
  */
 import { describe, test } from "vitest"
 import type { Check, Harness } from "./conformance-bench.ts"

@@ -19,7 +19,10 @@ export interface CuttingProxy {
 
 /** The writer's statements are the only ones with this in their names. */
 const writers = "batch-"
-/** ReadyForQuery: the server's last word on a statement. https://www.postgresql.org/docs/18/protocol-message-formats.html */
+/**
+ * ReadyForQuery: the server's last word on a statement.
+ * https://www.postgresql.org/docs/18/protocol-message-formats.html
+ */
 const ready = Buffer.from([0x5a, 0, 0, 0, 5])
 
 export const openCuttingProxy = (url: string): Effect.Effect<CuttingProxy, never, Scope.Scope> =>

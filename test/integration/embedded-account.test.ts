@@ -1,4 +1,7 @@
-/** Whom PostgreSQL runs as, and from where: as root, as somebody else, and where one cannot read what another installed. */
+/**
+ * Whom PostgreSQL runs as, and from where: as root, as somebody else, and where one cannot read what another
+ * installed.
+ */
 import {
   chmodSync,
   chownSync,

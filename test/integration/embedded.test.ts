@@ -139,6 +139,14 @@ describe("the server", () => {
     await until(() => processesIn(data).length === 0)
   })
 
+  it("is found dead when it hangs, and replaced, in less than a minute", async () => {
+    const dataDir = await usedDataDir()
+    const before = await startParley(dataDir).up()
+    for (const pid of processesIn(join(dataDir, "postgres"))) process.kill(pid, "SIGSTOP")
+    await until(async () => isGone(before.pid) && (await answers(before.url)), 60_000)
+    expect(postmasterPid(join(dataDir, "postgres/data"))).not.toBe(before.pid)
+  })
+
   it("is left alone when it recovers by itself from the crash of one session", async () => {
     const dataDir = await usedDataDir()
     const { pid, url } = await startParley(dataDir).up()

@@ -13,7 +13,11 @@ import { Effect, Exit, Scope } from "effect"
 
 const prefix = "parley-test-"
 
-export default async function setup() {
+let stop = async () => {}
+
+export const teardown = () => stop()
+
+export async function setup() {
   sweep()
   const scope = Scope.makeUnsafe()
   const dataDir = join(tmpdir(), `${prefix}${process.pid}`)
@@ -33,7 +37,7 @@ export default async function setup() {
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening))
   process.env["PARLEY_TEST_DATABASE"] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
-  return async () => {
+  stop = async () => {
     server.close()
     server.closeAllConnections()
     await url?.catch(() => {})

@@ -1,4 +1,7 @@
-/** kill -9 of PostgreSQL, whole or in part: the server lives on, and nothing that it accepted is lost, doubled or reordered. */
+/**
+ * kill -9 of PostgreSQL, whole or in part: the server lives on, and nothing that it accepted is lost, doubled or
+ * reordered.
+ */
 import { expect, test } from "vitest"
 import { missedBy } from "./kill-columns.ts"
 import { killsOf, killTestMaxMs, runKills } from "./kill-run.ts"

@@ -44,7 +44,7 @@ export interface Outcome {
   readonly exited: Exited
 }
 
-export class Stuck extends Data.TaggedError("Stuck")<{ readonly what: string }> {}
+export class Stuck extends Data.TaggedError("Stuck")<{ readonly message: string }> {}
 
 /** Of a soak, or of a run that failed. */
 const seed = process.env["PARLEY_KILL_SEED"] ?? "parley"
@@ -103,7 +103,7 @@ const live = Effect.fnUntraced(function* (world: World, options: RunOptions) {
   server.signal("SIGTERM")
   const exited = yield* Effect.timeoutOrElse(server.exited, {
     duration: restMaxMs,
-    orElse: () => new Stuck({ what: `the end of the server: ${server.tail()}` })
+    orElse: () => new Stuck({ message: `the end of the server: ${server.tail()}` })
   })
   return { violations: violationsOf(evidence), autopsies, evidence, exited } satisfies Outcome
 })
@@ -113,7 +113,7 @@ export const orDied = <A, E, R>(effect: Effect.Effect<A, E, R>, server: ServerPr
   Effect.raceFirst(
     effect,
     Effect.flatMap(server.exited, (exited) =>
-      Effect.fail(new Stuck({ what: `the server ended by itself: ${JSON.stringify(exited)}` }))
+      Effect.fail(new Stuck({ message: `the server ended by itself: ${JSON.stringify(exited)}` }))
     )
   ).pipe(Effect.tapCause(() => lastWords(server)))
 
@@ -130,7 +130,7 @@ const atRest = Effect.fnUntraced(function* (world: World) {
   })
   return yield* Effect.timeoutOrElse(rests, {
     duration: restMaxMs,
-    orElse: () => new Stuck({ what: `it does not come to rest: ${JSON.stringify(metrics)}` })
+    orElse: () => new Stuck({ message: `it does not come to rest: ${JSON.stringify(metrics)}` })
   })
 })
 

@@ -26,9 +26,9 @@ export const stopServer: Strike = Effect.fnUntraced(function* (scene) {
   server.signal("SIGTERM")
   const exited = yield* Effect.timeoutOption(server.exited, drainMsDefault + graceMs)
   const tookMs = (yield* Clock.currentTimeMillis) - sinceMs
-  if (exited._tag === "None") return yield* new Stuck({ what: `after SIGTERM (${kill}) it ran on for ${tookMs} ms` })
+  if (exited._tag === "None") return yield* new Stuck({ message: `after SIGTERM (${kill}) it ran on for ${tookMs} ms` })
   if (exited.value.code !== 0) {
-    return yield* new Stuck({ what: `after SIGTERM (${kill}) it ended with ${JSON.stringify(exited.value)}` })
+    return yield* new Stuck({ message: `after SIGTERM (${kill}) it ended with ${JSON.stringify(exited.value)}` })
   }
   return { autopsy: { ...before, kill: `${kill}: exit 0 in ${tookMs} ms` }, server: yield* world.start }
 })
@@ -50,7 +50,7 @@ export const killWorker: Strike = Effect.fnUntraced(function* (scene) {
   const { server, world } = scene
   const autopsy = yield* autopsyOf(scene, streamingOf(scene), false)
   const workers = world.processes("worker/main.ts")
-  if (workers.length === 0) return yield* new Stuck({ what: "there is no model worker" })
+  if (workers.length === 0) return yield* new Stuck({ message: "there is no model worker" })
   for (const pid of workers) process.kill(pid, "SIGKILL")
   yield* untilReadyAgain(scene)
   return { autopsy, server }
@@ -59,21 +59,21 @@ export const killWorker: Strike = Effect.fnUntraced(function* (scene) {
 /** Ready by its own word, after it was not, or once a second has passed in which nobody saw that. */
 const untilReadyAgain = Effect.fnUntraced(function* ({ kill, server, world }: Scene) {
   const sinceMs = yield* Clock.currentTimeMillis
-  const isReady = Effect.promise(() =>
+  const health = Effect.promise(() =>
     fetch(`${world.address}/health/ready`, { signal: AbortSignal.timeout(5_000) }).then(
-      ({ ok }) => ok,
-      () => false
+      async (response) => ({ ok: response.ok, text: await response.text() }),
+      (error: unknown) => ({ ok: false, text: String(error) })
     )
   )
   let wasAway = false
   for (;;) {
-    const ok = yield* isReady
+    const { ok, text } = yield* health
     const tookMs = (yield* Clock.currentTimeMillis) - sinceMs
     wasAway ||= !ok
     if (ok && (wasAway || tookMs > 1_000)) return
     if (tookMs > backMaxMs) {
       say(`${server.tail()}\n`)
-      return yield* new Stuck({ what: `after ${kill} it is not ready for ${tookMs} ms` })
+      return yield* new Stuck({ message: `after ${kill} it is not ready for ${tookMs} ms: ${text}` })
     }
     yield* Effect.sleep(pollMs)
   }

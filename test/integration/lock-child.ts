@@ -1,6 +1,7 @@
 /**
- * Wants the locks of the data directories `0`, `1`, … in a directory, each at its moment, and keeps what it gets until it
- * is killed: `node lock-child.ts <directory> <rounds>`. The epoch ms of the first moment comes on stdin, once all are ready.
+ * Wants the locks of the data directories `0`, `1`, … in a directory, each at its moment, and keeps what it gets
+ * until it is killed: `node lock-child.ts <directory> <rounds>`. The epoch ms of the first moment comes on stdin,
+ * once all are ready.
  */
 import { once } from "node:events"
 import { join } from "node:path"

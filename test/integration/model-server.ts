@@ -1,7 +1,8 @@
 /**
- * A small server that speaks OpenAI's chat completions, for kill tests and benches. It answers `echo: ` and the last user
- * message, in a few deltas. As a process of its own: `node test/integration/model-server.ts PORT DELAY_MS`; it prints
- * `listening PORT`. `GET /stats` is all it did. The message may tell it to misbehave, `once` or whenever it is asked:
+ * A small server that speaks OpenAI's chat completions, for kill tests and benches. It answers `echo: ` and the last
+ * user message, in a few deltas. As a process of its own: `node test/integration/model-server.ts PORT DELAY_MS`; it
+ * prints `listening PORT`. `GET /stats` is all it did. The message may tell it to misbehave, `once` or whenever it is
+ * asked:
  *
  *   `!status 429`  answers with that status        `!drop 2`     cuts the connection after two deltas
  *   `!hang 2`      is silent after two deltas       `!once drop 2` does so for the first request with this text

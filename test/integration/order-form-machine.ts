@@ -8,7 +8,8 @@
  *   F1. The questions are asked in their order. What is no number is asked for again.
  *   F2. Who has not answered a question within `silenceMs` is reminded of it, once.
  *   F3. A cancel ends the form at any question.
- *   F4. An order is placed after the last answer and again by each resumption, as a higher attempt under the same number.
+ *   F4. An order is placed after the last answer and again by each resumption, as a higher attempt under the same
+ *       number.
  *   F5. Each form ends once, in words; where no form is open a cancel changes nothing.
  *
  * Answers are rows of `message`: the context keeps the turns in which they were given.

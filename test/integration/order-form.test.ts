@@ -25,6 +25,16 @@ const silent: Dialogue = [
   "> 1 Harbour Street",
   "< Order 1 is placed."
 ]
+const brisk: Dialogue = [
+  "> hello",
+  "< 1. What would you like to order?",
+  "> tea",
+  "< 2. How many of it?",
+  "> 3",
+  "< 3. Where shall it go?",
+  "> 1 Harbour Street",
+  "< Order 1 is placed."
+]
 const hasty: Dialogue = [
   "> hello",
   "> tea",
@@ -143,7 +153,7 @@ test("whatever write it dies before or after, everybody is told the same, once",
 )
 
 const said = (dialogue: Dialogue, to: string) => dialogue.slice(0, dialogue.indexOf(to as Dialogue[number]) + 1)
-const rest = (dialogue: Dialogue, from: string) => dialogue.slice(dialogue.indexOf(from as Dialogue[number]) + 1)
+const rest = (dialogue: Dialogue, from: string) => dialogue.slice(said(dialogue, from).length)
 
 test("a reminder that came due while the process was dead is sent by the next one, once", { timeout: 60_000 }, () =>
   Effect.gen(function* () {
@@ -156,10 +166,9 @@ test("a reminder that came due while the process was dead is sent by the next on
       const before = await recordOf(url, "a", "silent")
       expect(before).toMatchObject({ outbound: [{}], state: [{ open: false, timers: [expect.anything()] }] })
       client.start({})
-      await client.talk("silent", rest(silent, "< 1. What would you like to order?"))
-      await wait(options.silenceMs)
-      const { outbound } = await recordOf(url, "a", "silent")
-      expect(outbound.map(({ text }) => `< ${text}`)).toEqual(silent.filter((line) => line.startsWith("<")))
+      await client.talk("silent", ["< Are you still there? What would you like to order?"])
+      expect((await recordOf(url, "a", "silent")).state).toMatchObject([{ value: { asking: "what" }, timers: [] }])
+      await client.talk("silent", ["> tea", "< 2. How many of it?"])
     })
   }).pipe(Effect.scoped, Effect.runPromise)
 )
@@ -185,38 +194,94 @@ test("version 2 goes on wherever version 1 was left", { timeout: 60_000 }, () =>
   Effect.gen(function* () {
     const url = yield* fresh
     const client = yield* openClient({ ...options, url, account: "a", release: 1, shop: "silent" })
-    const uncounted = silent.map((line) => line.replace(/\d\. /, "") as Dialogue[number])
-    const lasts = ["< What would you like to order?", "< How many of it?", "< Where shall it go?", "> 1 Harbour Street"]
-    const left = lasts.map((last, index) => ({
-      thread: `silent-${index}`,
-      before: said(uncounted, last),
-      after: silent.slice(said(uncounted, last).length)
+    const uncounted = brisk.map((line) => line.replace(/\d\. /, "") as Dialogue[number])
+    const questions = ["What would you like to order?", "How many of it?", "Where shall it go?"]
+    const asked = questions.map((question) => ({
+      thread: question,
+      before: said(uncounted, `< ${question}`),
+      after: [`< Are you still there? ${question}` as const, ...brisk.slice(said(uncounted, `< ${question}`).length)]
     }))
-    const idle = {
-      thread: "silent-idle",
-      before: ["> hello", ...uncounted.slice(1, 3), "> cancel", "< Nothing is ordered."] as Dialogue,
-      after: silent
-    }
-    const all = [...left, idle]
+    const placing = { thread: "placing", before: said(uncounted, "> 1 Harbour Street"), after: brisk.slice(-1) }
     yield* Effect.promise(async () => {
+      const all = [...asked, placing]
       await Promise.all(all.map(({ before, thread }) => client.talk(thread, before)))
-      await client.talk("silent-3", ["> when will it come?"])
+      await client.talk("placing", ["> when will it come?"])
+      await client.talk("idle", ["> hello", `< ${questions[0]}`, "> cancel", "< Nothing is ordered."])
+      await client.until(
+        "all is handled",
+        async () => (await query(url, "select 1 from inbound where fate is null")).length === 1
+      )
       await client.kill()
-      const states = await query(url, "select version, value, timers from conversation order by id")
-      expect(states).toMatchObject([
-        { version: 1, value: { asking: "what" } },
-        { version: 1, value: { asking: "how-many" } },
-        { version: 1, value: { asking: "where-to" }, timers: [{ id: expect.stringContaining("where-to") }] },
-        { version: 1, value: "placing" },
-        { version: 1, value: "idle", timers: [] }
+      const stored = `select split_part(id, '/', 3) as thread, version, value from conversation order by 1`
+      expect(await query(url, stored)).toEqual([
+        { thread: "How many of it?", version: 1, value: { asking: "how-many" } },
+        { thread: "What would you like to order?", version: 1, value: { asking: "what" } },
+        { thread: "Where shall it go?", version: 1, value: { asking: "where-to" } },
+        { thread: "idle", version: 1, value: "idle" },
+        { thread: "placing", version: 1, value: "placing" }
       ])
+      // As long as the reminders wait for, nobody runs.
+      await query(
+        url,
+        `update conversation set timers = jsonb_set(timers, '{0,dueAtMs}', '1'), wake_at_ms = 1 where value ? 'asking'`
+      )
       client.start({ release: 2, shop: "open" })
-      await Promise.all(all.map(({ after, thread }) => client.talk(thread, after)))
-      await client.talk("silent-new", silent)
-      const { state } = await recordOf(url, "a", "silent-new")
-      for (const { thread } of left) {
+      await Promise.all(
+        [...all, { thread: "idle", after: brisk }].map(({ after, thread }) => client.talk(thread, after))
+      )
+      await client.talk("later", brisk)
+      const { orders, state } = await recordOf(url, "a", "later")
+      for (const { thread } of all) {
         const record = await recordOf(url, "a", thread)
-        expect([thread, record.state]).toEqual([thread, state])
+        const handled = record.inbound.length
+        expect([thread, record.orders]).toEqual([thread, orders])
+        expect([thread, record.state]).toEqual([thread, state.map((row) => ({ ...row, handled }))])
+      }
+    })
+  }).pipe(Effect.scoped, Effect.runPromise)
+)
+
+test("what an unknown version stored is refused in words and left as it is", { timeout: 60_000 }, () =>
+  Effect.gen(function* () {
+    const url = yield* fresh
+    const client = yield* openClient({ ...options, url, account: "a" })
+    yield* Effect.promise(async () => {
+      await client.talk("one", said(brisk, "< 2. How many of it?"))
+      await client.kill()
+      await query(
+        url,
+        "update conversation set version = 3, wake_at_ms = 1, timers = jsonb_set(timers, '{0,dueAtMs}', '1')"
+      )
+      const tables = ["conversation", "event", "message"]
+      const rows = () => Promise.all(tables.map((table) => query(url, `select * from ${table}`)))
+      const before = await rows()
+      client.start({})
+      await client.talk("one", ["> 3"])
+      const words = "it was written by order-form 3, and this is order-form 2: migrate it"
+      await client.until("it is refused", () => client.log.filter((line) => line.includes(words)).length > 3)
+      expect(await rows()).toEqual(before)
+      expect((await recordOf(url, "a", "one")).inbound.at(-1)).toMatchObject({ text: "3", fate: null })
+      await client.kill()
+      await query(url, "update conversation set version = 2")
+      client.start({})
+      await client.talk("one", ["< Are you still there? How many of it?", ...rest(brisk, "> 3")])
+    })
+  }).pipe(Effect.scoped, Effect.runPromise)
+)
+
+test("a shop that does not answer, or breaks the form's own code, ends in words", { timeout: 60_000 }, () =>
+  Effect.gen(function* () {
+    const url = yield* fresh
+    const mute = yield* openClient({ ...options, url, account: "mute", shop: "silent", shopMaxMs: 500 })
+    const broken = yield* openClient({ ...options, url, account: "broken", shop: "broken" })
+    yield* Effect.promise(async () => {
+      const sorry: Dialogue = [...brisk.slice(0, -1), "< The shop does not answer. Please order again later."]
+      await Promise.all([mute, broken].map((client) => client.talk("one", [...sorry, ...sorry.slice(0, 2)])))
+      for (const account of ["mute", "broken"]) {
+        const { deadLetters, inbound, state } = await recordOf(url, account, "one")
+        expect(deadLetters).toMatchObject([{ kind: "turn" }])
+        expect(inbound.map(({ fate }) => fate)).toEqual(["answered", "answered", "answered", "dead", "answered"])
+        expect(state).toMatchObject([{ value: { asking: "what" }, defects: 0 }])
       }
     })
   }).pipe(Effect.scoped, Effect.runPromise)

@@ -102,7 +102,10 @@ export async function remove(dir: string) {
   rmSync(dir, { recursive: true, force: true, maxRetries: 10 })
 }
 
-/** A data directory with a cluster that was stopped: a copy of the file's first one, which spares it a second of initdb. */
+/**
+ * A data directory with a cluster that was stopped: a copy of the file's first one, which spares it a second of
+ * initdb.
+ */
 export async function usedDataDir(): Promise<string> {
   template ??= makeTemplate()
   const dataDir = join(freshDir(), "data")

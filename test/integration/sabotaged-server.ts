@@ -1,5 +1,6 @@
 /**
- * Parley with one promise broken, which PARLEY_SABOTAGE names, so that the kill tests are seen to notice. For tests only.
+ * Parley with one promise broken, which PARLEY_SABOTAGE names, so that the kill tests are seen to notice. For tests
+ * only.
  *
  *   acknowledge-before-commit   an event is acknowledged, and written a little later
  *   no-dedup                    an event that comes again is another event

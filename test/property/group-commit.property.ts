@@ -1,4 +1,7 @@
-/** The laws of the group commit, over bursts of rows of which some cannot be written, and callers of which some go away. */
+/**
+ * The laws of the group commit, over bursts of rows of which some cannot be written, and callers of which some go
+ * away.
+ */
 import { Data, Effect, Exit, Fiber, Option, Scope } from "effect"
 import fc from "fast-check"
 import { expect, test } from "vitest"

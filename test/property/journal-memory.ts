@@ -1,4 +1,6 @@
-/** The journal in memory: the same port without a disk, for tests of what stands on it and for the journal's own laws. */
+/**
+ * The journal in memory: the same port without a disk, for tests of what stands on it and for the journal's own laws.
+ */
 import { Effect, Layer } from "effect"
 import { accountId, conversationId, partsOf } from "../../src/domain/ids.ts"
 import { type Fate, type Inbound, storable } from "../../src/domain/inbound.ts"

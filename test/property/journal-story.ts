@@ -1,8 +1,11 @@
-/** Stories that a journal lives through: what two owners write into it, what it answers, and what is read after each burst. */
+/**
+ * Stories that a journal lives through: what two owners write into it, what it answers, and what is read after each
+ * burst.
+ */
 import { Effect, Exit, Option } from "effect"
 import fc from "fast-check"
 import { conversationId, outboundKey } from "../../src/domain/ids.ts"
-import type { Fate, Inbound } from "../../src/domain/inbound.ts"
+import { type Fate, type Inbound, storable } from "../../src/domain/inbound.ts"
 import type { AttemptEnd, Due, Entry, Journal, Loaded, StoredMessage } from "../../src/store/journal.ts"
 import type { Cut } from "../integration/cutting-proxy.ts"
 
@@ -36,6 +39,8 @@ const commits = fc.record({
   /** How many of the events it knows of are handled by this one. */
   handles: fc.nat({ max: 3 }),
   fate: fc.constantFrom<Fate | "pending">("pending", "pending", "answered", "ignored", "superseded", "shed", "dead"),
+  /** Gives its fate to the last event only, and leaves the earlier ones pending. */
+  isCommand: fc.boolean(),
   messages: fc.nat({ max: 2 }),
   outbound: fc.nat({ max: 2 }),
   timers: fc.nat({ max: 2 }),
@@ -43,7 +48,7 @@ const commits = fc.record({
 })
 // `nth` counts among the messages that are owed, so that most attempts meet one.
 const nth = fc.nat({ max: 2 })
-const begins = fc.record({ type: fc.constant("begin" as const), thread, nth, late })
+const begins = fc.record({ type: fc.constant("begin" as const), thread, nth, late, poison: fc.constant("") })
 const ends = fc.record({
   type: fc.constant("end" as const),
   thread,
@@ -51,11 +56,11 @@ const ends = fc.record({
   poison,
   state: fc.constantFrom<AttemptEnd["state"]>("due", "delivered", "dead")
 })
-export const step = fc.oneof(
+const step = fc.oneof(
   { weight: 5, arbitrary: accepts },
   { weight: 5, arbitrary: commits },
-  { weight: 2, arbitrary: begins },
-  { weight: 2, arbitrary: ends }
+  { weight: 4, arbitrary: begins },
+  { weight: 4, arbitrary: ends }
 )
 const burst = fc.record({
   /** They are written together. */
@@ -67,13 +72,22 @@ export const story = fc.array(burst, { maxLength: 12, size: "max" })
 export type Story = typeof story extends fc.Arbitrary<infer S> ? S : never
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
 
-export type Deed = { readonly owner: number; readonly answer: unknown; readonly failure: string | undefined } & (
-  | { readonly type: "accept"; readonly inbound: Inbound }
-  | { readonly type: "commit"; readonly entry: Entry }
-  | { readonly type: "begin"; readonly key: string; readonly n: number }
-  | { readonly type: "end"; readonly end: AttemptEnd }
-)
-type Asked<D = Deed> = D extends unknown ? Omit<D, "answer" | "failure"> : never
+export type Deed = Outcome & {
+  readonly owner: number
+  /** It has a text that cannot be stored. */
+  readonly isPoisoned: boolean
+} & (
+    | { readonly type: "accept"; readonly inbound: Inbound }
+    | { readonly type: "commit"; readonly entry: Entry }
+    | { readonly type: "begin"; readonly key: string; readonly n: number }
+    | { readonly type: "end"; readonly end: AttemptEnd }
+  )
+interface Outcome {
+  readonly answer: unknown
+  /** The tag of the error. */
+  readonly failure: string | undefined
+}
+type Asked<D = Deed> = D extends unknown ? Omit<D, keyof Outcome> : never
 
 export interface View {
   readonly loaded: Loaded
@@ -89,8 +103,8 @@ export interface Moment {
 }
 
 export const readMax = 3
-export const threads = ["lane", "hill"]
-export const conversationOf = (account: string, thread: string) => conversationId("test", account, thread)
+const threads = ["lane", "hill"]
+const conversationOf = (account: string, thread: string) => conversationId("test", account, thread)
 
 /** What the owners remember of a conversation; the journal's answers are the only source. */
 interface Memory {
@@ -115,8 +129,8 @@ export const live = Effect.fnUntraced(function* (
     const isTaken = new Set<string>()
     const asked = burst.steps.flatMap((step, index) => {
       const one = deedOf(step, account, memories.get(step.thread)!, keys, nth * 100 + index)
-      const id = one === undefined ? "" : one.type === "accept" ? `${index}` : `${step.type} ${step.thread}`
-      // An owner writes the next entry of a conversation when it knows what became of the last one.
+      const id = one?.type === "accept" ? `${index}` : `${one?.type === "commit" ? "entry" : "attempt"} ${step.thread}`
+      // An owner writes the next entry or attempt of a conversation when it knows what became of the last one.
       if (one === undefined || isTaken.has(id)) return []
       isTaken.add(id)
       return [{ ...one, owner: burst.owner } as Asked]
@@ -131,7 +145,10 @@ export const live = Effect.fnUntraced(function* (
     const deeds = asked.map((one, index) => ({ ...one, ...outcomeOf(exits[index]!) }) as Deed)
     for (const deed of deeds) remember(memories, deed)
     const views = new Map<string, View>()
-    for (const thread of threads) views.set(thread, yield* viewOf(owners[0], conversationOf(account, thread)))
+    for (const thread of threads) {
+      const id = conversationOf(account, thread)
+      views.set(id, yield* viewOf(owners[0], id))
+    }
     moments.push({ deeds, told, views })
   }
   return moments
@@ -150,7 +167,7 @@ const perform = (journal: Journal["Service"], asked: Asked, told: Array<number>)
   }
 }
 
-function outcomeOf(exit: Exit.Exit<unknown, unknown>): Pick<Deed, "answer" | "failure"> {
+function outcomeOf(exit: Exit.Exit<unknown, unknown>): Outcome {
   if (Exit.isSuccess(exit)) return { answer: exit.value, failure: undefined }
   const error = Option.getOrUndefined(Exit.findErrorOption(exit)) as { readonly _tag: string } | undefined
   return { answer: undefined, failure: error?._tag ?? `it died: ${String(exit.cause)}` }
@@ -184,18 +201,14 @@ function remember(memories: Map<string, Memory>, deed: Deed): void {
 function deedOf(step: Step, account: string, memory: Memory, keys: Array<string>, nth: number): Asked | undefined {
   const conversation = conversationOf(account, step.thread)
   const [key, attempts = 0] = "nth" in step ? ([...memory.owed][step.nth] ?? []) : []
-  const known = { owner: 0 }
+  const known = { owner: 0, isPoisoned: "text" in step ? storable(step.text) !== step.text : step.poison !== "" }
   switch (step.type) {
     case "accept": {
-      const eventKey = keys.at(-step.again) ?? `event-${nth}`
-      if (step.again === 0 || keys.length === 0) keys.push(`event-${nth}`)
+      const eventKey = (step.again === 0 ? undefined : keys.at(-step.again)) ?? `event-${nth}`
+      keys.push(eventKey)
       const user = { id: `user-${nth % 3}`, ...(nth % 2 === 0 && { name: "Ada" }) }
-      const inbound = { channel: "test", account, thread: step.thread, user, text: step.text }
-      return {
-        ...known,
-        type: "accept",
-        inbound: { ...inbound, eventKey: step.again === 0 ? `event-${nth}` : eventKey }
-      }
+      const inbound = { channel: "test", account, eventKey, thread: step.thread, user, text: step.text }
+      return { ...known, type: "accept", inbound }
     }
     case "commit":
       return { ...known, type: "commit", entry: entryOf(step, conversation, memory, nth) }
@@ -222,7 +235,8 @@ function entryOf(step: Extract<Step, { type: "commit" }>, conversation: string, 
     return { key, turn: seq, text: `answer ${nth}`, outcome: "answered" } as const
   })
   const key = outbound[0]?.key
-  const settled = { after: 0, upTo: handled, turn: seq, ...(key !== undefined && { key }) }
+  const after = step.isCommand ? handled - 1 : 0
+  const settled = { after, upTo: handled, turn: seq, ...(key !== undefined && { key }) }
   return {
     conversation,
     seq,
@@ -236,13 +250,9 @@ function entryOf(step: Extract<Step, { type: "commit" }>, conversation: string, 
     messageSeq,
     deliveryVersion: 1,
     messages: Array.from({ length: step.messages }, (_, index) => {
-      return {
-        role: index === 0 ? "user" : "assistant",
-        text: `text ${nth}`,
-        turn: seq,
-        position: handled || undefined
-      }
-    }) as never,
+      const role = index === 0 ? ("user" as const) : ("assistant" as const)
+      return { role, text: `text ${nth}`, turn: seq, ...(handled > 0 && { position: handled }) }
+    }),
     outbound,
     settle: step.fate === "pending" ? [] : [{ ...settled, fate: step.fate }],
     deadLetters: step.fate === "dead" ? [{ kind: "turn", reference: String(seq), reason: "it broke" }] : []

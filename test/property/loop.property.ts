@@ -10,7 +10,9 @@ import type { FromWorker, Job } from "../../src/inference/worker/wire.ts"
 const endToken = 0
 const contextTokens = 200
 
-/** The next token of this model is a hash of all that its sequence has seen: one wrong cell, and another answer comes. */
+/**
+ * The next token of this model is a hash of all that its sequence has seen: one wrong cell, and another answer comes.
+ */
 function tokenAfter(seen: ReadonlyArray<number>, seed: number): number {
   const hash = createHash("sha256").update(Uint8Array.from(seen)).update(String(seed)).digest()
   return hash[0]! < 12 ? endToken : 97 + (hash[1]! % 26)

@@ -82,27 +82,3 @@ scenario("a slow reader keeps no slot", {}, ({ ask, engine, finish, running, sch
     expect(yield* Queue.size(read)).toBe(7)
   })
 )
-
-scenario(
-  "each further loss waits twice as long, until an answer is finished",
-  { slotsMax: 2 },
-  ({ ask, finish, lose, running }) =>
-    Effect.gen(function* () {
-      const isBackAfter = (ms: number) =>
-        Effect.gen(function* () {
-          yield* TestClock.adjust(ms - 1)
-          expect(running()).toEqual([])
-          yield* TestClock.adjust(1)
-          expect(running()).not.toEqual([])
-        })
-      yield* ask("ann")
-      yield* ask("bob")
-      // Two at once are one loss.
-      yield* Effect.andThen(lose("ann", "bob"), isBackAfter(250))
-      yield* Effect.andThen(lose("ann", "bob"), isBackAfter(500))
-      yield* finish("ann")
-      yield* finish("bob")
-      yield* ask("cy")
-      yield* Effect.andThen(lose("cy"), isBackAfter(250))
-    })
-)

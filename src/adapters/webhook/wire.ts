@@ -95,7 +95,10 @@ export interface Answer {
   readonly location: string | undefined
 }
 
-/** An error of the 500s may come from a proxy whose other end has taken the message: ambiguous, unless it asks for patience. */
+/**
+ * An error of the 500s may come from a proxy whose other end has taken the message: ambiguous, unless it asks for
+ * patience.
+ */
 export function receiptOf(answer: Answer, nowMs: number): Result.Result<Receipt, SendError> {
   const { location, retryAfter, status } = answer
   if (status >= 200 && status < 300) return Result.succeed("")

@@ -2,7 +2,8 @@
  * From the bytes of sampled tokens to the text that is shown.
  *
  *   X1. However the bytes are cut into tokens, the text is the same.
- *   X2. Every piece is whole: no half of a code point, no U+FFFD. Bytes that are no UTF-8 are left out, and so are control
+ *   X2. Every piece is whole: no half of a code point, no U+FFFD. Bytes that are no UTF-8 are left out, and so are
+ *       control
  *       characters: PostgreSQL has no U+0000, XML has none of them.
  *   X3. The text ends before the stop string that is complete first; nothing of it is shown, and nothing after it.
  *   X4. What is held back could still become a stop string or a character.

@@ -1,8 +1,9 @@
 /**
  * The only file that reaches into node-llama-cpp: its batch, its sampler, and its copy of a sequence.
  *
- * Through the public API the order of a batch is the order in which samplers finish, a sequence cannot change its id, and
- * a step costs 0–15 % more (1.3M model, 8 and 32 sequences). Written against 3.22.1; `internalsOf` refuses another shape.
+ * Through the public API the order of a batch is the order in which samplers finish, a sequence cannot change its id,
+ * and a step costs 0–15 % more (1.3M model, 8 and 32 sequences). Written against 3.22.1; `internalsOf` refuses
+ * another shape.
  */
 import type { Llama, LlamaContext, LlamaModel, Token } from "node-llama-cpp"
 

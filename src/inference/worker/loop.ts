@@ -32,8 +32,8 @@ export function openLoop(
   send: (message: FromWorker) => void
 ): Loop {
   let plan = Step.empty(slotsMax, stepTokensMax)
-  let arrived: ReadonlyArray<Job> = []
-  let aborted: ReadonlyArray<number> = []
+  let arrived: Array<Job> = []
+  const aborted: Array<number> = []
   let wake: () => void = () => {}
   const answers = new Map<number, Answer>()
 
@@ -77,22 +77,19 @@ export function openLoop(
 
   return {
     generate: (job) => {
-      arrived = [...arrived, job]
+      arrived.push(job)
       wake()
     },
     abort: (key) => {
       arrived = arrived.filter((job) => job.key !== key)
-      if (answers.has(key)) aborted = [...aborted, key]
+      if (answers.has(key)) aborted.push(key)
     },
     isIdle: () => answers.size === 0 && arrived.length === 0,
     run: async () => {
       for (;;) {
         if (answers.size === 0 && arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve))
-        for (const key of aborted) if (answers.has(key)) leave(key)
-        const jobs = arrived
-        arrived = []
-        aborted = []
-        for (const job of jobs) enter(job)
+        for (const key of aborted.splice(0)) if (answers.has(key)) leave(key)
+        for (const job of arrived.splice(0)) enter(job)
         if (answers.size > 0) await step()
       }
     }

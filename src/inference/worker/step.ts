@@ -1,7 +1,9 @@
 /**
- * What goes into the next decode step: one token of every answer, and as much of the prompts as the budget has room for.
+ * What goes into the next decode step: one token of every answer, and as much of the prompts as the budget has room
+ * for.
  *
- *   T1. A step has at most `stepTokensMax` tokens, and at least one of every sequence: nobody waits for a prompt of another.
+ *   T1. A step has at most `stepTokensMax` tokens, and at least one of every sequence: nobody waits for a prompt of
+ *       another.
  *   T2. A sequence whose prompt is done has exactly one token in a step.
  *   T3. The rest of the budget goes to the prompts in the order in which they came.
  *   T4. The ids of a step are 0, 1, 2, … without a gap: llama.cpp decodes only such a run together.
@@ -9,8 +11,9 @@
  *   T6. A prompt is decoded whole, once, and its last token is in the step that samples the first of its answer.
  *   T7. What was released is in no later step.
  *
- * Measured (32 sequences of a 135M model on 2 cores): a step takes 28 ms with ascending ids, 50 ms with one missing in the
- * middle, 173 ms shuffled. Moving a sequence copies its cells, once, which is less than one step with a gap costs.
+ * Measured (32 sequences of a 135M model on 2 cores): a step takes 28 ms with ascending ids, 50 ms with one missing
+ * in the middle, 173 ms shuffled. Moving a sequence copies its cells, once, which is less than one step with a gap
+ * costs.
  */
 export interface Plan {
   /** At least as many as there are ids. */

@@ -1,4 +1,4 @@
-/** What the scheduler does when its engine dies, stays away, or is not there yet. */
+/** What the scheduler does when its engine dies, stays away, is busy, or will not. */
 import { expect } from "@effect/vitest"
 import { Effect, Exit, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -68,6 +68,30 @@ scenario("attempts are bounded", { attemptsMax: 2 }, ({ ask, lose, scheduler }) 
     expect(errorOf(ann)).toMatchObject({ _tag: "ModelFailed", kind: "lost" })
     expect(yield* scheduler.stats).toMatchObject({ running: 0, waiting: 0, restarts: 1 })
   })
+)
+
+scenario(
+  "each further loss waits twice as long, until an answer is finished",
+  { slotsMax: 2 },
+  ({ ask, finish, lose, running }) =>
+    Effect.gen(function* () {
+      const isBackAfter = (ms: number) =>
+        Effect.gen(function* () {
+          yield* TestClock.adjust(ms - 1)
+          expect(running()).toEqual([])
+          yield* TestClock.adjust(1)
+          expect(running()).not.toEqual([])
+        })
+      yield* ask("ann")
+      yield* ask("bob")
+      // Two at once are one loss.
+      yield* Effect.andThen(lose("ann", "bob"), isBackAfter(250))
+      yield* Effect.andThen(lose("ann", "bob"), isBackAfter(500))
+      yield* finish("ann")
+      yield* finish("bob")
+      yield* ask("cy")
+      yield* Effect.andThen(lose("cy"), isBackAfter(250))
+    })
 )
 
 scenario("nobody waits for ever for an engine that stays away", { outageMaxMs: 60_000 }, ({ ask, engine, lose }) =>
