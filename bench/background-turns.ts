@@ -9,8 +9,8 @@ import { outboundKey } from "../src/domain/ids.ts"
 import { layer as layerDatabase } from "../src/store/database.ts"
 import { type Entry, Journal } from "../src/store/journal.ts"
 import { layer as layerJournal } from "../src/store/journal-postgres.ts"
-import { arrivals, nowMs } from "./load.ts"
 import { answerText } from "./counterpart.ts"
+import { arrivals, nowMs } from "./load.ts"
 
 export interface Told {
   readonly perSecond: number
@@ -19,7 +19,12 @@ export interface Told {
   readonly seed: string
 }
 
-const database = { url: Redacted.make(process.argv[2] ?? ""), readersMax: 8, connectMaxMs: 5_000, statementMaxMs: 30_000 }
+const database = {
+  url: Redacted.make(process.argv[2] ?? ""),
+  readersMax: 8,
+  connectMaxMs: 5_000,
+  statementMaxMs: 30_000
+}
 const limits = { batchMax: 256, queueMax: 20_000 }
 const layers = layerJournal({ owner: "b".repeat(32), limits }).pipe(Layer.provide(layerDatabase(database, "strict")))
 const journal = Context.get(
@@ -53,7 +58,15 @@ const accept = (place: Place, text: string) =>
   )
 
 function entryOf({ id, position, turn }: Place, isEnd: boolean, rows: Partial<Entry>): Entry {
-  const context = { policy: "collect", settleMs: 0, turnMaxMs: 300_000, turn, attempt: 1, asked: position, kept: position }
+  const context = {
+    policy: "collect",
+    settleMs: 0,
+    turnMaxMs: 300_000,
+    turn,
+    attempt: 1,
+    asked: position,
+    kept: position
+  }
   const value = isEnd ? "done" : { answering: "awaiting-model" }
   const timer = { id: "xstate.after.turnDeadline.conversation.answering", armed: turn, dueAtMs: Date.now() + 300_000 }
   return {

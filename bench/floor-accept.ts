@@ -16,7 +16,7 @@ await client.query(`create table floor_inbound (position bigint generated always
 const insert = `insert into floor_inbound (event_key, conversation, user_id, text, at_ms)
   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) on conflict do nothing`
 
-let waiting: Array<{ readonly row: ReadonlyArray<unknown>; readonly response: ServerResponse }> = []
+const waiting: Array<{ readonly row: ReadonlyArray<unknown>; readonly response: ServerResponse }> = []
 let isWriting = false
 async function write(): Promise<void> {
   isWriting = true
@@ -30,7 +30,9 @@ async function write(): Promise<void> {
 }
 
 function accept(headers: IncomingHttpHeaders, body: Buffer, response: ServerResponse): void {
-  const signed = createHmac("sha256", key).update(`${headers["webhook-id"]}.${headers["webhook-timestamp"]}.`).update(body)
+  const signed = createHmac("sha256", key)
+    .update(`${headers["webhook-id"]}.${headers["webhook-timestamp"]}.`)
+    .update(body)
   const expected = Buffer.from(`v1,${signed.digest("base64")}`)
   const given = Buffer.from(String(headers["webhook-signature"]))
   const isOld = Math.abs(Number(headers["webhook-timestamp"]) * 1000 - Date.now()) > 300_000
