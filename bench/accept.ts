@@ -138,7 +138,6 @@ async function main(): Promise<void> {
     callbackPort: counterparts.callbackPort,
     databaseUrl: postgres.url
   })
-  stack.defer(() => void parley.child.kill("SIGCONT"))
   const floorProcess = child("floor-accept.ts", postgres.url, secret)
   const [{ port }] = (await once(floorProcess, "message")) as [{ readonly port: number }]
   const background = child("background-turns.ts", await postgres.another("background"))

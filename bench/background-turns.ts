@@ -7,7 +7,7 @@ import { setTimeout as wait } from "node:timers/promises"
 import { Context, Effect, Layer, Redacted, Scope } from "effect"
 import { outboundKey } from "../src/domain/ids.ts"
 import { layer as layerDatabase } from "../src/store/database.ts"
-import { type Entry, Journal } from "../src/store/journal.ts"
+import { type Entry, Journal, type Rows } from "../src/store/journal.ts"
 import { layer as layerJournal } from "../src/store/journal-postgres.ts"
 import { answerText } from "./counterpart.ts"
 import { arrivals, nowMs } from "./load.ts"
@@ -57,7 +57,7 @@ const accept = (place: Place, text: string) =>
     ({ position }) => position
   )
 
-function entryOf({ id, position, turn }: Place, isEnd: boolean, rows: Partial<Entry>): Entry {
+function entryOf({ id, position, turn }: Place, isEnd: boolean, rows: Partial<Rows>): Entry {
   const context = {
     policy: "collect",
     settleMs: 0,
@@ -84,6 +84,7 @@ function entryOf({ id, position, turn }: Place, isEnd: boolean, rows: Partial<En
     outbound: [],
     settle: [],
     deadLetters: [],
+    deliveryVersion: 1,
     ...rows
   }
 }
@@ -124,7 +125,10 @@ async function run({ conversations, count, perSecond, seed }: Told): Promise<voi
   }
   const accepting = Effect.forEach(
     pending,
-    (one) => Effect.map(accept({ ...one.place, turn: one.turn }, text), (position) => void (one.position = position)),
+    (one) =>
+      Effect.map(accept({ ...one.place, turn: one.turn }, text), (position) => {
+        one.position = position
+      }),
     { concurrency: 64, discard: true }
   )
   await Effect.runPromise(accepting)

@@ -16,6 +16,7 @@ await client.query(`create table floor_inbound (position bigint generated always
 const insert = `insert into floor_inbound (event_key, conversation, user_id, text, at_ms)
   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) on conflict do nothing`
 
+const answer = '{"accepted":true,"duplicate":false}'
 const waiting: Array<{ readonly row: ReadonlyArray<unknown>; readonly response: ServerResponse }> = []
 let isWriting = false
 async function write(): Promise<void> {
@@ -24,7 +25,7 @@ async function write(): Promise<void> {
     const batch = waiting.splice(0, 256)
     const values = [0, 1, 2, 3, 4].map((column) => batch.map(({ row }) => row[column]))
     await client.query({ name: "insert", text: insert, values })
-    for (const { response } of batch) response.writeHead(202).end('{"accepted":true,"duplicate":false}')
+    for (const { response } of batch) response.writeHead(202, { "content-length": answer.length }).end(answer)
   }
   isWriting = false
 }

@@ -99,6 +99,7 @@ async function registry({ journal }: Store, scope: Scope.Scope): Promise<Convers
     behaviourOf: (id) => conversationBehaviour(id, options, { journal, scheduler }),
     journal,
     deliver: () => {},
+    mayOwe: () => {},
     liveMax: 50_000,
     idleMs: 3_600_000,
     intensity: { restartsMax: 0, withinMs: 60_000, delayMinMs: 100, delayMaxMs: 100 }

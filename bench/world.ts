@@ -10,11 +10,17 @@ import { open } from "../src/store/embedded.ts"
 import { account, secret } from "./load.ts"
 import { query, root } from "./place.ts"
 
+// What the program leaves when it dies is ended by the handlers of `exit`.
+process.once("SIGINT", () => process.exit(130))
+process.once("SIGTERM", () => process.exit(143))
+
 /** A folder that every account may pass through: PostgreSQL never runs as root. */
 export function openFolder(): Disposable & { readonly path: string } {
   const path = realpathSync(mkdtempSync(join(tmpdir(), "parley-bench-")))
   chmodSync(path, 0o755)
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true, maxRetries: 10 }) }
+  const remove = () => rmSync(path, { recursive: true, force: true, maxRetries: 10 })
+  process.once("exit", remove)
+  return { path, [Symbol.dispose]: remove }
 }
 
 export interface Postgres extends AsyncDisposable {
@@ -27,15 +33,22 @@ export interface Postgres extends AsyncDisposable {
 export async function openPostgres(folder: string): Promise<Postgres> {
   const scope = Scope.makeUnsafe()
   const opening = open({ dataDir: join(folder, "data"), announce: () => Effect.void })
-  const { pid, url } = await Effect.runPromise(Effect.provideService(opening, Scope.Scope, scope))
+  const opened = await Effect.runPromise(Effect.provideService(opening, Scope.Scope, scope))
+  const { url } = opened
+  const pid = (await Effect.runPromise(opened.pid)) ?? 0
+  const abandon = () => process.kill(pid, "SIGQUIT")
+  process.once("exit", abandon)
   return {
     url,
-    pid: (await Effect.runPromise(pid)) ?? 0,
+    pid,
     another: async (name) => {
       await query(url, `create database ${name}`)
       return url.replace(/[^/]*$/, name)
     },
-    [Symbol.asyncDispose]: () => Effect.runPromise(Scope.close(scope, Exit.void))
+    [Symbol.asyncDispose]: async () => {
+      process.off("exit", abandon)
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+    }
   }
 }
 
@@ -74,6 +87,8 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
     stdio: ["ignore", "pipe", "inherit", "ipc"]
   })
   const closed = once(child, "close")
+  const abandon = () => child.kill("SIGKILL")
+  process.once("exit", abandon)
   const lines: Array<string> = []
   const port = await new Promise<number>((resolve, reject) => {
     createInterface({ input: child.stdout! }).on("line", (line) => {
@@ -89,7 +104,9 @@ export async function startParley(options: ParleyOptions): Promise<Parley> {
     child,
     readyMs: performance.now() - spawnedMs,
     [Symbol.asyncDispose]: async () => {
+      process.off("exit", abandon)
       child.kill("SIGTERM")
+      child.kill("SIGCONT")
       await closed
     }
   }

@@ -1,5 +1,11 @@
 /** The server: its layers joined, started from the inside out, and stopped from the outside in. */
-import { Context, Deferred, Duration, Effect, Layer, Redacted, type Scope } from "effect"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import { type Account, makeAccount } from "./actors/account.ts"
 import { conversationBehaviour } from "./actors/conversation.ts"
 import { type Child, supervise } from "./actors/supervisor.ts"

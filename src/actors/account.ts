@@ -2,7 +2,8 @@
  * One account of a platform: its listener, its conversations and their deliveries. One-for-one: a listener that is
  * lost is opened again, and its conversations go on meanwhile.
  */
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { AnyStateMachine } from "xstate"
 import { type Accept, type Adapter, NotAccepted } from "../adapters/adapter.ts"
 import { accountId, conversationId } from "../domain/ids.ts"
@@ -53,6 +54,8 @@ const conversationIntensity: Intensity = { restartsMax: 3, withinMs: 60_000, del
 const listenerIntensity: Intensity = { restartsMax: 20, withinMs: 60_000, delayMinMs: 100, delayMaxMs: 10_000 }
 const busyRetryMs = 5_000
 const databaseRetryMs = 1_000
+/** How long a platform waits for a database that is silent; what was begun is not undone by that. */
+const acceptMaxMs = 10_000
 
 /** Everything of the account ends with the scope. */
 export const makeAccount = Effect.fn("Account.make")(function* <M extends AnyStateMachine>(
@@ -79,12 +82,12 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
       options.pending() >= limits.inboxMax || conversations.inboxSize(conversation) >= limits.conversationInboxMax
     if (isFull) return yield* new NotAccepted({ reason: "inbox-full", retryAfterMs: busyRetryMs })
     return yield* journal.accept(inbound, ring(conversations, inbound)).pipe(
-      Effect.tapError((error) => {
-        // If it is written, its conversation must read it before it is handed a later one.
-        if (error._tag === "Unavailable" && error.mayBeWritten === true) wakeLive(conversations, conversation)
-        return Effect.logError("an event was not accepted", error.reason)
-      }),
-      Effect.mapError(() => new NotAccepted({ reason: "database", retryAfterMs: databaseRetryMs }))
+      Effect.tapError(({ reason }) => Effect.logError("an event was not accepted", reason)),
+      Effect.mapError(() => new NotAccepted({ reason: "database", retryAfterMs: databaseRetryMs })),
+      Effect.timeoutOrElse({
+        duration: acceptMaxMs,
+        orElse: () => new NotAccepted({ reason: "database", retryAfterMs: databaseRetryMs })
+      })
     )
   })
 
@@ -114,8 +117,4 @@ function ring(
     if (!duplicate) conversations.ring({ conversation, position, eventKey, user, text })
     else if (pending) conversations.wake(conversation)
   }
-}
-
-function wakeLive(conversations: Conversations, conversation: string): void {
-  if (conversations.isLive(conversation)) conversations.wake(conversation)
 }

@@ -1,5 +1,6 @@
 /** What an actor is to others, and what it takes to be one. interpreter.ts runs it. */
-import { Data, type Effect } from "effect"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
 import type { AnyStateMachine, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from "xstate"
 import type { FencedOff, PendingInbound, Rows, Stored, StoredSnapshot, Unavailable } from "../store/journal.ts"
 

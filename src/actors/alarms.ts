@@ -1,5 +1,7 @@
 /** The timers of one actor, running. What is durable about them is in its entries. */
-import { Clock, Effect, Fiber } from "effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { Timer, Timers } from "../machines/decide.ts"
 
 interface Alarm {

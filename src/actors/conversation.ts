@@ -1,5 +1,9 @@
 /** Joins one conversation's machine to the scheduler: the switch in which every action is named once. */
-import { Cause, Effect, Fiber, Schedule, Stream } from "effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import { accountOf } from "../domain/ids.ts"
 import type { InferenceScheduler, ModelFailed, Signal } from "../inference/scheduler.ts"
 import {

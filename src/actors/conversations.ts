@@ -5,7 +5,12 @@
  *   K2. An event that is rung is handled by the live actor, or read by the next one; never both.
  *   K3. One that keeps dying is left alone until it is woken again, and takes nobody with it.
  */
-import { Cause, Clock, Effect, Exit, type Fiber, type Scope } from "effect"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type { AnyStateMachine } from "xstate"
 import { type Intensity, none, onCrash, type Restarts } from "../machines/restart-intensity.ts"
 import type { Journal, PendingInbound } from "../store/journal.ts"

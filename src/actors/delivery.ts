@@ -5,7 +5,13 @@
  *   O2. Before each send its attempt is durable, after it what came of it.
  *   O3. Whatever dies on the way is read again from the journal.
  */
-import { Cause, Clock, Deferred, Effect, Exit, type Fiber, type Scope } from "effect"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import type { Adapter } from "../adapters/adapter.ts"
 import type { Outbound } from "../domain/outbound.ts"
 import type { DeliveryLimits } from "../machines/delivery.ts"

@@ -1,5 +1,5 @@
 /** What an interpreter writes and reads: a situation as rows, and rows as a situation. */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { AnyMachineSnapshot, AnyStateMachine, SnapshotFrom } from "xstate"
 import type { Situation } from "../machines/decide.ts"
 import { version as deliveryVersion } from "../machines/delivery.ts"

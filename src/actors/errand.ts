@@ -1,5 +1,11 @@
 /** One message on its way: runs the delivery machine over the adapter and the journal. */
-import { Cause, Clock, Deferred, Effect, Exit, Random, Schedule } from "effect"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
 import type { Adapter } from "../adapters/adapter.ts"
 import { begin, type Decision, decide, fire, type Situation } from "../machines/decide.ts"
 import { type DeliveryAction, type DeliveryEvent, type DeliveryLimits, deliveryMachine } from "../machines/delivery.ts"

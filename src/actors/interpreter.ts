@@ -13,7 +13,12 @@
  *   E7. What dies in being performed is tried `defectsMax` times, also across restarts, and then given up in words.
  *   E8. A snapshot of an earlier version is migrated, one of an unknown version is not touched.
  */
-import { Cause, Clock, Effect, Exit, Queue, Result } from "effect"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
 import type { AnyStateMachine, EventFromLogic } from "xstate"
 import { outboundKey } from "../domain/ids.ts"
 import type { Outbound } from "../domain/outbound.ts"
@@ -199,7 +204,7 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
     const before = this.#situation
     return Effect.gen({ self: this }, function* () {
       const isIdle = after === before && actions.length === 0
-      if (isIdle && inbound === undefined) return
+      if (isIdle && inbound === undefined && !hasRows(rows)) return
       const isWritten =
         inbound !== undefined || hasRows(rows) || !this.#behaviour.isEphemeral(event as EventFromLogic<M>)
       const written = isIdle && inbound !== undefined ? withoutEffect(inbound) : rows

@@ -5,7 +5,12 @@
  *   V2. A child that returns is not restarted.
  *   V3. A child past its intensity ends its supervisor, which closes all other children first.
  */
-import { type Cause, Clock, Data, Effect, Exit, type Scope } from "effect"
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
 import { type Intensity, none, onCrash, type Restarts } from "../machines/restart-intensity.ts"
 
 export interface Child<R> {

@@ -2,7 +2,8 @@
  * Wakes whoever owes something and is not awake: everybody at the start, and afterwards those with a due timer and
  * those whose wake-up was lost. A lost wake-up costs latency, never data.
  */
-import { Clock, Effect } from "effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import { accountOf } from "../domain/ids.ts"
 import { census } from "../store/census.ts"
 import type { Database } from "../store/database.ts"

@@ -1,5 +1,7 @@
 /** What a chat platform must do for people to be answered there; the runtime does all the rest. */
-import { Data, type Effect, type Scope } from "effect"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Accepted, Inbound } from "../domain/inbound.ts"
 import type { Outbound } from "../domain/outbound.ts"
 

@@ -1,5 +1,5 @@
 /** The text of `parley.yaml` as plain data that knows its lines, with `${NAME}` filled in from the environment. */
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import {
   type Document,
   isAlias,

@@ -1,5 +1,8 @@
 /** Reads the configuration file, if there is one, and checks it together with the environment and the flags. */
-import { Effect, FileSystem, Result, Stream } from "effect"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import { ConfigError, type Flags, parseConfig } from "./config.ts"
 import type { Environment } from "./config-document.ts"
 import type { Config } from "./config-schema.ts"

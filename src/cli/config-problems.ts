@@ -1,5 +1,6 @@
 /** What a schema found wrong, in words for an operator: what, where, and what would be right. Never a secret. */
-import { SchemaAST, type SchemaIssue } from "effect"
+import * as SchemaAST from "effect/SchemaAST"
+import type * as SchemaIssue from "effect/SchemaIssue"
 import type { Path } from "./config-document.ts"
 import { nearestKey } from "./nearest-key.ts"
 

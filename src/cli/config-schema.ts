@@ -1,5 +1,6 @@
 /** What `parley.yaml` can say: every key with its default, its bounds and the sentence that editors show. */
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 
 const dayMs = 86_400_000
 const mebibyte = 1024 * 1024

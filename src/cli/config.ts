@@ -6,7 +6,9 @@
  *   F3. Any text at all gives a `Config` or a `ConfigError`.
  */
 import { isIPv4 } from "node:net"
-import { Data, Result, Schema } from "effect"
+import * as Data from "effect/Data"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { type ConfigDocument, type Environment, type Path, readDocument } from "./config-document.ts"
 import { nameOf, type Origin, printable, problemsOf } from "./config-problems.ts"
 import { type Config, ConfigFile } from "./config-schema.ts"

@@ -7,7 +7,11 @@
  */
 import { createWriteStream, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from "node:fs"
 import { join } from "node:path"
-import { Clock, Data, Effect, Result, type Scope } from "effect"
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import { type LogSink, makeSink } from "./log-sink.ts"
 
 export interface LogFiles {

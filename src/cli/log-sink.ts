@@ -1,6 +1,6 @@
 /** Lines to a stream: gathered for one turn of the event loop, bounded, and never an error of whoever logs. */
 import type { Writable } from "node:stream"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 export interface LogSink {
   /** Returns at once. A line that the reader is too slow for is dropped, and counted by a later `lostLine`. */

@@ -5,7 +5,13 @@
  *   L5. Whoever logs is never held up and never fails, whatever is logged and wherever it goes.
  */
 import type { Writable } from "node:stream"
-import { Cause, Effect, Formatter, Layer, Logger, References, Result } from "effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Formatter from "effect/Formatter"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
+import * as Result from "effect/Result"
 import { PrivateText } from "../domain/private-text.ts"
 import { openLogFiles } from "./log-files.ts"
 import { makeSink } from "./log-sink.ts"

@@ -1,5 +1,5 @@
 /** What is up, what is not, and why. */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 

@@ -1,9 +1,10 @@
 /** `GET /metrics`, for the operator. https://prometheus.io/docs/instrumenting/exposition_formats/ */
 import { createHash, timingSafeEqual } from "node:crypto"
-import { Effect, Redacted } from "effect"
+import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Redacted from "effect/Redacted"
 import { problem } from "./problem.ts"
 
 export interface Metric {

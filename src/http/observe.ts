@@ -1,5 +1,5 @@
 /** What the operator is shown, read from the running parts. */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { Account } from "../actors/account.ts"
 import type { InferenceScheduler } from "../inference/scheduler.ts"
 import { census, outboxCensus, terms } from "../store/census.ts"

@@ -1,5 +1,5 @@
 /** `POST /api/webhook/{account}`: hands a bounded body to the account's adapter. */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"

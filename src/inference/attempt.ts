@@ -1,5 +1,6 @@
 /** One attempt at one answer: what an engine says until it has finished, asked again while it has no room. */
-import { Effect, Stream } from "effect"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { type Engine, type EngineError, EngineLost, type InferenceRequest, type Token } from "./engine.ts"
 
 export interface Patience {

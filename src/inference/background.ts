@@ -1,5 +1,9 @@
 /** An engine that is opened while the server already accepts: requests wait for it, and a broken one says why. */
-import { Deferred, Effect, Exit, type Scope, Stream } from "effect"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { type Engine, type EngineBroken, EngineLost, type OpenEngine } from "./engine.ts"
 
 export interface BackgroundOptions {

@@ -1,5 +1,8 @@
 /** The port to whatever decodes: a supervised worker process, or a server that speaks OpenAI's protocol. */
-import { Data, type Effect, type Scope, type Stream } from "effect"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant"

@@ -1,6 +1,6 @@
 /** What is wrong with a model file at first sight, before a process is started for it. */
 import { open } from "node:fs/promises"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 
 /** Undefined when it may be a model. Otherwise the end of a sentence that begins with the file's name. */
 export const ggufProblem = (file: string): Effect.Effect<string | undefined> =>

@@ -8,7 +8,16 @@
  *   L4. No worker outlives the scope, nor the server.
  */
 import { availableParallelism } from "node:os"
-import { Cause, Clock, Deferred, Effect, Exit, Latch, Queue, Random, type Scope, Stream } from "effect"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import {
   type Engine,
   EngineBroken,

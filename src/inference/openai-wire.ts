@@ -1,5 +1,6 @@
 /** What OpenAI's chat completions look like on the wire: what we send, and what the servers that speak it answer. */
-import { Result, Schema } from "effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import {
   type ChatMessage,
   EngineBusy,

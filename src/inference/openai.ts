@@ -2,7 +2,12 @@
 
 import * as Http from "node:http"
 import * as Https from "node:https"
-import { Cause, Clock, Effect, Queue, Result, Stream } from "effect"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import {
   type Engine,
   EngineBroken,

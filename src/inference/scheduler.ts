@@ -1,5 +1,16 @@
 /** Gives the engine's slots to requests in turn, and runs again what was lost. The decisions are in schedule.ts. */
-import { type Cause, Clock, Context, Data, Deferred, Effect, Exit, Latch, Layer, Queue, Result, Stream } from "effect"
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import { runAttempt } from "./attempt.ts"
 import type {
   Engine,
@@ -12,6 +23,7 @@ import type {
   Usage
 } from "./engine.ts"
 import * as Schedule from "./schedule.ts"
+import { type Stats, statsOf } from "./scheduler-stats.ts"
 
 /** `attempt` counts from `firstAttempt`. Texts of one attempt are never to be shown or kept together with another's. */
 export type Signal =
@@ -39,21 +51,6 @@ export class ModelFailed extends Data.TaggedError("ModelFailed")<{
 }> {}
 
 export type Failure = QueueFull | PromptTooLong | ModelFailed
-
-export interface Stats {
-  readonly running: number
-  readonly waiting: number
-  readonly slotsMax: number
-  readonly queueMax: number
-  /** Requests that found the queue full, since the start. */
-  readonly refused: number
-  /** Attempts that were begun again because their engine was lost, since the start. */
-  readonly restarts: number
-  /** How long a request holds its slot, of late: with `placeOf` it gives the expected wait. */
-  readonly turnMs: number
-  readonly ready: boolean
-  readonly trouble?: string
-}
 
 export class InferenceScheduler extends Context.Service<
   InferenceScheduler,
@@ -99,7 +96,7 @@ type Ticket = Schedule.Ticket<Turn>
 type Request = Parameters<InferenceScheduler["Service"]["infer"]>[0]
 type Signals = Queue.Queue<Signal, Failure | Cause.Done>
 
-interface Floor {
+export interface Floor {
   readonly engine: Engine
   readonly limits: typeof defaults
   readonly clock: Clock.Clock
@@ -276,20 +273,3 @@ function retryAfterMsOf({ schedule, turnMs }: Floor): number {
   const expectedMs = (schedule.waiting / schedule.limits.slotsMax) * turnMs
   return Math.round(Math.min(Math.max(expectedMs, retryAfterMinMs), retryAfterMaxMs))
 }
-
-const statsOf = Effect.fnUntraced(function* (floor: Floor): Effect.fn.Return<Stats> {
-  const { engine, lost, lossReason, refused, restarts, schedule, turnMs } = floor
-  // While it is lost, `recover` asks: a health check must not wait for a server that is gone.
-  const ready = !Latch.isOpen(lost) && (yield* engine.isReady)
-  const trouble = (yield* engine.trouble) ?? lossReason
-  return {
-    running: schedule.running.size,
-    waiting: schedule.waiting,
-    ...schedule.limits,
-    refused,
-    restarts,
-    turnMs,
-    ready,
-    ...(!ready && { trouble })
-  }
-})

@@ -1,7 +1,10 @@
 /** The model worker as a child process: started, spoken to, and gone with its scope. */
 import { type ChildProcess, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { Effect, Result, Schema, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type { FromWorker, ToWorker, WorkerOptions } from "./worker/wire.ts"
 
 export interface WorkerProcess {

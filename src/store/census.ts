@@ -1,5 +1,5 @@
 /** Conservation, counted (DESIGN.md, I4): each term from its own rows, by account. */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { Database } from "./database.ts"
 
 export const terms = ["accepted", "answered", "ignored", "superseded", "shed", "dead", "pending"] as const

@@ -22,7 +22,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { basename, dirname, join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { DatabaseTrouble, inWords } from "./database-trouble.ts"
 import type { Binaries } from "./embedded-binaries.ts"
 import { clusterIn, type Home } from "./embedded-home.ts"

@@ -23,7 +23,8 @@ import {
   writeFileSync
 } from "node:fs"
 import { dirname, join } from "node:path"
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { DatabaseTrouble, inWords } from "./database-trouble.ts"
 import { identify, isRunning, type ProcessIdentity } from "./process-identity.ts"
 

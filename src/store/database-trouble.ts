@@ -1,5 +1,5 @@
 /** Why there is no database, in words for the operator. */
-import { Data } from "effect"
+import * as Data from "effect/Data"
 
 /** `reason` says what happened, where, and the mend. */
 export class DatabaseTrouble extends Data.TaggedError("DatabaseTrouble")<{ readonly reason: string }> {}

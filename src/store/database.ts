@@ -2,7 +2,13 @@
  * The connections to PostgreSQL: one for the writer, whose lost answers must be told from refusals, and a pool for
  * reads. Both come back by themselves after the server does.
  */
-import { Context, Data, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import { Kysely, PostgresDialect } from "kysely"
 import { Migrator } from "kysely/migration"
 import pg from "pg"
@@ -25,7 +31,6 @@ export type ResultRow = Readonly<Record<string, unknown>>
 export class StatementFailed extends Data.TaggedError("StatementFailed")<{
   /** https://www.postgresql.org/docs/18/errcodes-appendix.html */
   readonly sqlState: string
-  readonly constraint: string | undefined
   readonly reason: string
 }> {}
 
@@ -88,6 +93,8 @@ const open = Effect.fn("Database.open")(function* (
     Effect.sync(() => {
       const opened = new pg.Pool({ ...connection, max: readersMax, query_timeout: statementMaxMs })
       opened.on("error", () => {}) // an idle connection broke; the next read opens another
+      // One that breaks between two queries of a transaction: pg tells the next query, and would also end the process.
+      opened.on("connect", (client) => client.on("error", () => {}))
       return opened
     }),
     (opened) => Effect.promise(() => opened.end())
@@ -195,7 +202,7 @@ class Writer {
 
   #failureOf(client: pg.Client, error: Error): StatementFailed | ConnectionLost {
     if (error instanceof pg.DatabaseError && error.code !== undefined && !isShutdown(error.code)) {
-      return new StatementFailed({ sqlState: error.code, constraint: error.constraint, reason: error.message })
+      return new StatementFailed({ sqlState: error.code, reason: error.message })
     }
     this.#drop(client)
     return new ConnectionLost({ wasSent: true, reason: reasonOf(error) })

@@ -19,7 +19,7 @@ import {
 } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join, relative } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { DatabaseTrouble, inWords } from "./database-trouble.ts"
 import { type Account, canRead } from "./reach.ts"
 

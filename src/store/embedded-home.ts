@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto"
 import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { DatabaseTrouble, inWords } from "./database-trouble.ts"
 import { type Account, canReach, unprivileged } from "./reach.ts"
 

@@ -8,7 +8,11 @@
  *   G5. Two rows of one owner are never in one batch.
  *   G6. Callers are told in the order of their rows, and `onWritten` is called in that order, waiting caller or not.
  */
-import { Data, Deferred, Effect, Exit, Queue } from "effect"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
 import { drainUnsafe } from "./drain.ts"
 
 export interface Limits {

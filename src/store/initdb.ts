@@ -1,7 +1,7 @@
 /** Runs PostgreSQL's initdb, whose working directory tells it from others. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { join } from "node:path"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { inWords } from "./database-trouble.ts"
 import type { Binaries } from "./embedded-binaries.ts"
 import type { Home } from "./embedded-home.ts"

@@ -6,7 +6,11 @@
  *   J3. A write whose answer was lost is read back by its entry id before its caller is told anything.
  *   J4. A row that PostgreSQL will never take is refused alone; a database that takes nothing is unavailable to all.
  */
-import { Clock, Effect, Exit, Layer, Schedule } from "effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import type { Accepted } from "../domain/inbound.ts"
 import { type ConnectionLost, Database, type ResultRow, type StatementFailed } from "./database.ts"
 import * as GroupCommit from "./group-commit.ts"
@@ -30,9 +34,10 @@ export const layer = ({ limits, owner }: JournalOptions) =>
     Journal,
     Effect.gen(function* () {
       const database = yield* Database
+      const doubts: Array<Queued> = []
       const put = yield* GroupCommit.make<Queued, unknown, Failure>({
         limits,
-        write: (writes) => writeBatch(database, writes),
+        write: (writes) => writeInOrder(database, doubts, writes),
         isFaultOfOneRow: ({ _tag }) => _tag !== "Unavailable",
         ownerOf: ownerOf,
         onWritten: tellAccepted
@@ -79,6 +84,44 @@ function tellAccepted(write: Queued, result: unknown): void {
 
 type Exits = ReadonlyArray<Exit.Exit<unknown, Failure>>
 
+/** Of one that is forgotten the platform's own repetition tells. */
+const doubtsMax = 4_096
+
+/**
+ * `doubts` are events whose callers were told that nobody knows. Their rows are older than those of `writes`: who waits
+ * for them is told of them first.
+ */
+const writeInOrder = (
+  database: Database["Service"],
+  doubts: Array<Queued>,
+  writes: ReadonlyArray<Queued>
+): Effect.Effect<Exits, Failure> => {
+  const doubt = (doubtful: ReadonlyArray<Queued>) => {
+    doubts.push(...doubtful.filter(({ kind }) => kind === "accept"))
+    doubts.splice(0, doubts.length - doubtsMax)
+  }
+  return writeBatch(database, writes).pipe(
+    // After a write, for only then has the server ended what it still did for a connection that was lost.
+    Effect.tap(() => Effect.mapError(resolve(database, doubts), unknown)),
+    Effect.tap((exits) => Effect.sync(() => doubt(writes.filter((_, index) => isUnknown(exits[index]!))))),
+    Effect.tapError((failure) => Effect.sync(() => isUnknown(Exit.fail(failure)) && doubt(writes)))
+  )
+}
+
+const resolve = Effect.fnUntraced(function* (database: Database["Service"], doubts: Array<Queued>) {
+  if (doubts.length === 0) return
+  const found = yield* readBack(database, doubts)
+  for (const [index, write] of doubts.splice(0).entries()) {
+    const one = found[index]!
+    if (one.is === "mine" && write.kind === "accept") tellAccepted(write, acceptedOf(write, one.row, false))
+  }
+})
+
+function isUnknown(exit: Exit.Exit<unknown, Failure>): boolean {
+  const failure = Exit.findErrorOption(exit)
+  return failure._tag === "Some" && failure.value._tag === "Unavailable" && failure.value.mayBeWritten === true
+}
+
 const writeBatch = (database: Database["Service"], writes: ReadonlyArray<Queued>): Effect.Effect<Exits, Failure> =>
   database.write(statementOf(writes)).pipe(
     Effect.matchEffect({
@@ -112,16 +155,19 @@ const exitsOf = Effect.fnUntraced(function* (
 const afterRefusal = Effect.fnUntraced(function* (
   database: Database["Service"],
   writes: ReadonlyArray<Queued>,
-  { constraint, reason, sqlState }: StatementFailed
+  { reason, sqlState }: StatementFailed
 ): Effect.fn.Return<Exits, Failure> {
   if (isTheServers(sqlState)) return yield* new Unavailable({ reason: `PostgreSQL: ${reason} (${sqlState})` })
-  const isFence = constraint === "event_fence" || constraint === "attempt_fence"
   const [write] = writes
-  if (writes.length > 1 || write === undefined || !isFence)
-    return yield* new Refused({ reason: `${reason} (${sqlState})` })
-  const [found] = yield* readBack(database, [write])
-  return [yield* exitOfFound(database, write, found!)]
+  if (writes.length === 1 && write !== undefined && sqlState === uniqueViolation) {
+    // An entry that is there already has all its keys; PostgreSQL names whichever it met first.
+    const [found] = yield* readBack(database, [write])
+    if (found!.is !== "absent") return [yield* exitOfFound(database, write, found!)]
+  }
+  return yield* new Refused({ reason: `${reason} (${sqlState})` })
 })
+
+const uniqueViolation = "23505"
 
 /** Nothing in a row causes these: out of resources or disk, a failing system, a standby, too many connections. */
 function isTheServers(sqlState: string): boolean {
@@ -129,7 +175,8 @@ function isTheServers(sqlState: string): boolean {
 }
 
 /** How long the outcome of a lost COMMIT is asked for before its callers are told that nobody knows. */
-const askAgain = { times: 50, schedule: Schedule.spaced("100 millis") }
+const askMaxMs = 5_000
+const askAgain = { schedule: Schedule.spaced("100 millis") }
 
 const afterLoss = Effect.fnUntraced(function* (
   database: Database["Service"],
@@ -144,7 +191,12 @@ const askedBack = Effect.fnUntraced(function* (
   database: Database["Service"],
   writes: ReadonlyArray<Queued>
 ): Effect.fn.Return<Exits, Failure> {
-  const found = yield* Effect.retry(readBack(database, writes), askAgain)
+  const found = yield* Effect.retry(readBack(database, writes), askAgain).pipe(
+    Effect.timeoutOrElse({
+      duration: askMaxMs,
+      orElse: () => Effect.fail(new Unavailable({ reason: "PostgreSQL did not say what became of a write" }))
+    })
+  )
   const missing = writes.filter((_, index) => found[index]!.is === "absent")
   const again = missing.length === 0 ? [] : yield* writeAgain(database, missing)
   return yield* Effect.forEach(writes, (write, index) => {
@@ -165,7 +217,7 @@ const writeAgain = (database: Database["Service"], writes: ReadonlyArray<Queued>
       onSuccess: (rows) => exitsOf(database, writes, rows),
       onFailure: (error) =>
         error._tag === "ConnectionLost"
-          ? Effect.fail(new Unavailable({ reason: `PostgreSQL went away twice: ${error.reason}` }))
+          ? Effect.fail(unknown(new Unavailable({ reason: `PostgreSQL went away twice: ${error.reason}` })))
           : writes.length === 1
             ? afterRefusal(database, writes, error)
             : Effect.map(

@@ -1,5 +1,7 @@
 /** The durable record between any two steps: what happened, what a conversation is since, what it owes. */
-import { Context, Data, type Effect } from "effect"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
 import type { Accepted, Fate, Inbound } from "../domain/inbound.ts"
 import type { Outbound, Outcome } from "../domain/outbound.ts"
 

@@ -1,7 +1,8 @@
 /** Connections to the embedded server, and the port for them. */
 import { readFileSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
-import { Effect, Random } from "effect"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import pg from "pg"
 import { inWords } from "./database-trouble.ts"
 

@@ -1,5 +1,5 @@
 /** What became of writes whose answer was lost, or whose key was taken: read by primary key, told apart by entry id. */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { accountId, conversationId, partsOf } from "../domain/ids.ts"
 import type { Outbound } from "../domain/outbound.ts"
 import type { Database, ResultRow } from "./database.ts"

@@ -1,5 +1,5 @@
 /** Who has to be woken: read page by page, off the way of a message. */
-import type { Effect } from "effect"
+import type * as Effect from "effect/Effect"
 import { sql } from "kysely"
 import type { Database } from "./database.ts"
 import type { Unavailable } from "./journal.ts"

@@ -1,20 +1,18 @@
 /** A proxy on loopback between a journal and its PostgreSQL that cuts the writer's connection at the worst moments. */
-
-import type { AddressInfo } from "node:net"
-import { connect, createServer, type Socket } from "node:net"
+import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 import { Effect, type Scope } from "effect"
 
 /** Before the statement reaches the server, or after the server carried it out and before its answer returns. */
 export type Cut = "before" | "after"
+/** What a statement meets. With `away` it is cut, and the server is gone until it is told to come back. */
+export type Fate = Cut | "nothing" | `${Cut} away`
 
 export interface CuttingProxy {
   readonly url: string
-  /** What the next statements of the writer meet, one each; the ones after them pass. */
-  readonly plan: (...cuts: ReadonlyArray<Cut>) => void
-  /** Whether every cut that was planned has happened. */
-  readonly isDone: () => boolean
-  /** From here on, until it is told otherwise, nobody gets through; whoever is connected is cut. */
-  readonly refuse: (isRefusing: boolean) => void
+  /** What the next statements of the writer meet, one each; the ones after them pass. It replaces an earlier plan. */
+  readonly plan: (...fates: ReadonlyArray<Fate>) => void
+  /** Lets connections through again. */
+  readonly comeBack: () => void
 }
 
 /** The writer's statements are the only ones with this in their names. */
@@ -28,25 +26,33 @@ const ready = Buffer.from([0x5a, 0, 0, 0, 5])
 export const openCuttingProxy = (url: string): Effect.Effect<CuttingProxy, never, Scope.Scope> =>
   Effect.gen(function* () {
     const to = new URL(url)
-    const planned: Array<Cut> = []
+    const planned: Array<Fate> = []
     const sockets = new Set<Socket>()
-    let isRefusing = false
+    let isAway = false
 
+    const goAway = () => {
+      isAway = true
+      for (const socket of sockets) socket.destroy()
+    }
     const serve = (client: Socket) => {
       const server = connect(Number(to.port), to.hostname)
       let isCut = false
+      let leaves = false
       const end = () => {
+        if (leaves) goAway()
+        leaves = false
         client.destroy()
         server.destroy()
         sockets.delete(client)
       }
       sockets.add(client)
       for (const socket of [client, server]) socket.on("error", end).on("close", end)
-      if (isRefusing) return end()
+      if (isAway) return end()
       client.on("data", (bytes) => {
-        const cut = bytes.includes(writers) ? planned.shift() : undefined
-        if (cut === "before") return end()
-        isCut ||= cut === "after"
+        const fate = bytes.includes(writers) ? (planned.shift() ?? "nothing") : "nothing"
+        leaves ||= fate.endsWith("away")
+        if (fate.startsWith("before")) return end()
+        isCut ||= fate.startsWith("after")
         server.write(bytes)
       })
       server.on("data", (bytes) => {
@@ -72,11 +78,9 @@ export const openCuttingProxy = (url: string): Effect.Effect<CuttingProxy, never
     through.port = String((listening.address() as AddressInfo).port)
     return {
       url: through.href,
-      plan: (...cuts) => void planned.push(...cuts),
-      isDone: () => planned.length === 0,
-      refuse: (refusing) => {
-        isRefusing = refusing
-        if (refusing) for (const socket of sockets) socket.destroy()
+      plan: (...fates) => void planned.splice(0, planned.length, ...fates),
+      comeBack: () => {
+        isAway = false
       }
     }
   })

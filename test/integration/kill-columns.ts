@@ -77,7 +77,7 @@ export const examine = Effect.fn("examine")(function* (scene: Scene, isDead: boo
 })
 
 const others = `select count(*)::integer as count from pg_stat_activity
-  where datname = current_database() and application_name = 'parley'`
+  where datname = current_database() and application_name like 'parley%'`
 
 const ask = (connectionString: string, isDead: boolean) =>
   Effect.tryPromise({

@@ -2,7 +2,8 @@
  * The people of the kill tests: each writes into a conversation of their own, the next message after the last one was
  * acknowledged; some messages arrive twice or three times, also while the first is on its way, and some say /stop.
  */
-import { Deferred, Effect, Queue, type Scope } from "effect"
+import { Clock, Deferred, Effect, Queue, type Scope } from "effect"
+import { keyOf, sign } from "../../src/adapters/webhook/signature.ts"
 import { type Luck, luckOf } from "./seeded.ts"
 import { type Acknowledgement, makeSender, type Refused, type SentEvent, type Unacknowledged } from "./sender.ts"
 
@@ -22,8 +23,19 @@ export interface Load {
   readonly acknowledgedCount: () => number
   /** Succeeds when all that was released is acknowledged, copies too. */
   readonly settled: Effect.Effect<void>
+  /**
+   * Writes one message more, of so many characters, into a conversation apart, and tries once. One that was not
+   * accepted is the next one's again.
+   */
+  readonly probe: (characters: number) => Effect.Effect<Answered>
   /** Fails with what no repetition changes. */
   readonly broken: Effect.Effect<never, Refused | Unacknowledged>
+}
+
+export interface Answered {
+  /** 0: nobody answered. */
+  readonly status: number
+  readonly retryAfter: string | null
 }
 
 export interface LoadOptions {
@@ -35,6 +47,8 @@ export interface LoadOptions {
 
 /** A server that is killed over and over is away for seconds; one that never comes back fails the test. */
 const senderLimits = { retryMs: 50, attemptMaxMs: 15_000, eventMaxMs: 120_000 }
+/** A server that hangs on its database gives that up after 30 s. */
+const probeMaxMs = 60_000
 const paceMs = 15
 const copyDelayMaxMs = 1_500
 const shares = { stop: 0.04, drop: 0.03, twin: 0.12, copy: 0.12 }
@@ -90,6 +104,7 @@ export const openLoad = Effect.fn("openLoad")(function* (
       yield* Effect.sleep(2 * pace() * paceMs)
     }
   })
+  const prober = makeProber(options, sent)
   return {
     release: (count) =>
       Effect.suspend(() => {
@@ -99,7 +114,7 @@ export const openLoad = Effect.fn("openLoad")(function* (
       }),
     released: () => released,
     sent: () => sent,
-    acknowledgements: sender.acknowledgements,
+    acknowledgements: () => [...sender.acknowledgements(), ...prober.acknowledgements],
     acknowledged: (count) =>
       Effect.suspend(() => {
         if (acknowledged >= count) return Effect.void
@@ -111,9 +126,41 @@ export const openLoad = Effect.fn("openLoad")(function* (
     settled: Effect.gen(function* () {
       while (unsettled > 0) yield* Effect.sleep(20)
     }),
+    probe: prober.probe,
     broken: Deferred.await(broken)
   }
 })
+
+function makeProber({ secret, url }: LoadOptions, sent: Array<Sent>) {
+  const key = keyOf(secret)!
+  const acknowledgements: Array<Acknowledgement> = []
+  let open: Sent | undefined
+  const probe = Effect.fn("Load.probe")(function* (characters: number) {
+    const id = open?.id ?? `probe.e${acknowledgements.length + 1}`
+    const text = id.padEnd(characters, " lorem")
+    if (open === undefined) {
+      open = { id, conversation: "probe", user: { id: "user of probe" }, text, isStop: false }
+      sent.push(open)
+    }
+    const { conversation, user } = open
+    const body = JSON.stringify({ conversation, user, text: open.text })
+    const at = yield* Clock.currentTimeMillis
+    const headers = { "content-type": "application/json", ...sign(key, id, at, body) }
+    const signal = AbortSignal.timeout(probeMaxMs)
+    const response = yield* Effect.promise(() =>
+      fetch(url, { method: "POST", headers, body, signal }).catch((): undefined => undefined)
+    )
+    if (response === undefined) return { status: 0, retryAfter: null }
+    const { status } = response
+    const answer = yield* Effect.promise(() => response.text())
+    if (status === 202) {
+      acknowledgements.push({ id, at, attempts: 1, duplicate: JSON.parse(answer).duplicate })
+      open = undefined
+    }
+    return { status, retryAfter: response.headers.get("retry-after") }
+  })
+  return { probe, acknowledgements }
+}
 
 const words = "lorem ipsum “dolor” sit amet, naïve 你好 🙂👩‍👩‍👧 \\n {json: [1]} — façade".split(" ")
 

@@ -74,7 +74,7 @@ const live = Effect.fnUntraced(function* (world: World, options: RunOptions) {
   const perKill = Math.max(eventsMin, Math.ceil(events / kills))
   const autopsies: Array<Autopsy> = []
   let server = yield* world.start
-  yield* server.ready
+  yield* orDied(untilHealthy(world), server)
   const deck = momentsOf(options.moments ?? moments, luck)
   const isEnough = () => autopsies.length >= kills && missedBy(autopsies, options.columns).length === 0
   while (!isEnough() && autopsies.length < kills * killsMaxFactor) {
@@ -82,14 +82,21 @@ const live = Effect.fnUntraced(function* (world: World, options: RunOptions) {
     yield* world.load.release(perKill)
     yield* orDied(comes(moment, { world, server, luck, released: perKill }), server)
     const kill = `${autopsies.length + 1} ${moment}`
-    const struck = yield* Effect.tapCause(strike({ world, server, kill, luck }), () => lastWords(server))
+    const struck = yield* strike({ world, server, kill, luck })
     autopsies.push(struck.autopsy)
-    say(`${Math.round(performance.now())} struck ${kill} ${world.load.acknowledgedCount()}/${world.load.released()}\n`)
     server = struck.server
   }
   yield* world.load.release(Math.max(0, events - world.load.released()))
+  return yield* concluded(world, server, autopsies)
+})
+
+/** Waits until nothing is owed any more, gathers what is known, and ends the server. */
+export const concluded = Effect.fnUntraced(function* (
+  world: World,
+  server: ServerProcess,
+  autopsies: ReadonlyArray<Autopsy>
+) {
   const metrics = yield* orDied(atRest(world), server)
-  say(`${Math.round(performance.now())} rest\n`)
   const { callback, isEcho, load } = world
   const evidence: Evidence = {
     sent: load.sent(),
@@ -116,6 +123,19 @@ export const orDied = <A, E, R>(effect: Effect.Effect<A, E, R>, server: ServerPr
       Effect.fail(new Stuck({ message: `the server ended by itself: ${JSON.stringify(exited)}` }))
     )
   ).pipe(Effect.tapCause(() => lastWords(server)))
+
+/** What it says of itself: whether events are accepted and a model would answer them. */
+export const healthOf = ({ address }: World) =>
+  Effect.promise(() =>
+    fetch(`${address}/health/ready`, { signal: AbortSignal.timeout(5_000) }).then(
+      async (response) => ({ ok: response.ok, text: await response.text() }),
+      (error: unknown) => ({ ok: false, text: String(error) })
+    )
+  )
+
+export const untilHealthy = Effect.fnUntraced(function* (world: World) {
+  while (!(yield* healthOf(world)).ok) yield* Effect.sleep(20)
+})
 
 /** All that was written is acknowledged, answered and delivered; gives the metrics that say so. */
 const atRest = Effect.fnUntraced(function* (world: World) {

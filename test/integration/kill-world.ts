@@ -20,6 +20,10 @@ export interface WorldOptions {
   readonly drainMs?: number
   /** One of sabotaged-server.ts; else the server is the real one. */
   readonly sabotage?: string
+  /** Of a PostgreSQL that is not Parley's. */
+  readonly databaseUrl?: string
+  /** Called with the data directory before there is one. */
+  readonly prepare?: (dataDir: string) => void
 }
 
 export interface World {
@@ -51,8 +55,10 @@ const ports = { first: 8_200, count: 6_000 }
 export const openWorld = Effect.fn("openWorld")(function* (
   options: WorldOptions
 ): Effect.fn.Return<World, never, Scope.Scope> {
-  const { conversations, model, sabotage, seed } = options
+  const { conversations, databaseUrl, model, sabotage, seed } = options
   const dir = freshDir()
+  const dataDir = join(dir, ".parley")
+  options.prepare?.(dataDir)
   const callback = yield* openCallbackServer({ secret, lateMs, fateOf: planned({ ...faults, seed }) })
   const served = model === "echo" ? yield* modelServer : undefined
   writeFileSync(join(dir, "parley.yaml"), configOf(callback.url, served, options.drainMs ?? drainMsDefault))
@@ -64,9 +70,13 @@ export const openWorld = Effect.fn("openWorld")(function* (
   const spawned = {
     dir,
     program: join(checkoutDir, program),
-    env: { ...env, ...(sabotage !== undefined && { PARLEY_SABOTAGE: sabotage }) }
+    env: {
+      ...env,
+      ...(sabotage !== undefined && { PARLEY_SABOTAGE: sabotage }),
+      ...(databaseUrl !== undefined && { DATABASE_URL: databaseUrl })
+    }
   }
-  const cluster = join(dir, ".parley/postgres")
+  const cluster = join(dataDir, "postgres")
   return {
     load: yield* openLoad({ url: `${address}/api/webhook/${account}`, secret, seed, conversations }),
     callback,
@@ -75,6 +85,7 @@ export const openWorld = Effect.fn("openWorld")(function* (
     start: spawnServer(spawned),
     address,
     databaseUrl: () => {
+      if (databaseUrl !== undefined) return databaseUrl
       const [password, database] = ["password", "port"].map((name) => readFileSync(join(cluster, name), "utf8").trim())
       return toUrl({ password: password!, port: Number(database) })
     },
@@ -99,7 +110,7 @@ function echoingOf(model: ModelServer): ReadonlyArray<string> {
 function configOf(callback: string, model: ModelServer | undefined, drainMs: number): string {
   const lines = [
     `drainMs: ${drainMs}`,
-    "limits: { answerTokensMax: 48 }",
+    `limits: { answerTokensMax: ${model === undefined ? 48 : 4_000} }`,
     "channels:",
     `  - { kind: webhook, account: ${account}, secret: "\${DEMO_SECRET}", callback: "${callback}",`,
     `      policy: collect, settleMs: ${settleMs}, attemptsMax: 100 }`

@@ -37,7 +37,10 @@ export const openClient = (options: ClientOptions) =>
   )
 
 export class Client {
+  /** By thread, each death of its own. */
   readonly died: Array<string> = []
+  /** Threads that were at the write after which they die. The record tells whether it is durable. */
+  readonly writing = new Set<string>()
   readonly spawned: Array<string> = []
   /** What goes against the contract whatever else happens. */
   readonly faults: Array<string> = []
@@ -46,6 +49,7 @@ export class Client {
   #deaths: Map<string, ReadonlyArray<Death>>
   #child: ChildProcess
   #closed: Promise<unknown>
+  #staysDead = false
   #toldAt = performance.now()
   readonly #unaccepted = new Map<string, Said>()
   readonly #chats = new Map<string, Chat>()
@@ -54,6 +58,10 @@ export class Client {
     this.#options = options
     this.#deaths = new Map(Object.entries(options.deaths ?? {}))
     ;[this.#child, this.#closed] = this.#run()
+  }
+
+  get account(): string {
+    return this.#options.account
   }
 
   /** A person's side of it; a later call goes on with the same conversation. */
@@ -68,13 +76,16 @@ export class Client {
     )
   }
 
+  /** It stays dead until it is started. */
   async kill(): Promise<void> {
+    this.#staysDead = true
     this.#child.kill("SIGKILL")
     await this.#closed
   }
 
   start(change: Partial<ClientOptions>): void {
     this.#options = { ...this.#options, ...change }
+    this.#staysDead = false
     ;[this.#child, this.#closed] = this.#run()
   }
 
@@ -115,7 +126,7 @@ export class Client {
     for (const said of this.#unaccepted.values()) child.stdin.write(JSON.stringify(said) + "\n")
     for (const input of [child.stdout, child.stderr]) createInterface({ input }).on("line", (line) => this.#take(line))
     const closed = once(child, "close").then(() => {
-      if (this.died.length > before) this.start({})
+      if (this.died.length > before && !this.#staysDead) this.start({})
     })
     return [child, closed]
   }
@@ -127,6 +138,7 @@ export class Client {
     if ("accepted" in told) this.#unaccepted.delete(told.accepted)
     else if ("spawned" in told) this.spawned.push(told.spawned)
     else if ("early" in told) this.faults.push(`${told.early} was performed before it was durable`)
+    else if ("writes" in told) this.writing.add(told.writes)
     else if ("dies" in told) {
       this.died.push(told.dies)
       this.#deaths.set(told.dies, this.#deaths.get(told.dies)!.slice(1))

@@ -1,15 +1,15 @@
 /**
  * A flow of a developer's own: a person orders something in three answers. Nothing in src/ knows it.
  *
- *   idle ──wrote──▶ asking { what ──▶ how-many ──▶ address } ──▶ placing ──order.placed──▶ idle
- *    ▲               │  each after `silence` ──▶ reminded once    ▲   │
- *    ├───cancelled───┘  how-many: no number ──▶ asked again       └───┴──resumed, overdue or given up──▶ idle
+ *   idle ──wrote──▶ asking { what ──▶ how-many ──▶ address } ──▶ placing ──placed──▶ idle
+ *                     │                 │  ▲                        │  │  ▲
+ *                     │                 └──┘ no number              │  └──┘ resumed
+ *                     └─────cancelled──▶ idle                       └──overdue | gave-up──▶ idle
  *
  *   F1. The questions are asked in their order. What is no number is asked for again.
  *   F2. Who has not answered a question within `silenceMs` is reminded of it, once.
  *   F3. A cancel ends the form at any question.
- *   F4. An order is placed after the last answer and again by each resumption, as a higher attempt under the same
- *       number.
+ *   F4. An order is placed after the last answer, and again by each resumption, as a higher attempt.
  *   F5. Each form ends once, in words; where no form is open a cancel changes nothing.
  *
  * Answers are rows of `message`: the context keeps the turns in which they were given.

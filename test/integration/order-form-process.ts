@@ -51,6 +51,8 @@ export type Told =
   | { readonly accepted: string }
   | { readonly sent: { readonly thread: string; readonly key: string; readonly text: string } }
   | { readonly spawned: string }
+  /** Nothing goes on after this write: it dies by it, unless it dies sooner for somebody else. */
+  | { readonly writes: string }
   | { readonly dies: string }
   /** It did something before what asked for it was durable. */
   | { readonly early: string }
@@ -136,8 +138,12 @@ function mortal(journal: Journal["Service"], { account, deaths }: ProcessOptions
   }
   const around = <A, E>(at: Death["at"], id: string, isIt: (n: number) => boolean, write: Effect.Effect<A, E>) => {
     const { thread } = partsOf(id)
-    const dieIf = (side: Death["side"]) => Effect.sync(() => isDeath(at, thread, side, isIt) && die(thread))
-    return Effect.andThen(dieIf("before"), Effect.tap(write, dieIf("after")))
+    return Effect.suspend(() => {
+      if (isDeath(at, thread, "before", isIt)) die(thread)
+      if (!isDeath(at, thread, "after", isIt)) return write
+      tell({ writes: thread })
+      return Effect.tap(write, () => Effect.sync(() => die(thread)))
+    })
   }
   const ofEntry = (conversation: string, key: string) => (n: number) => outboundKey(conversation, n, 0) === key
   return {

@@ -71,24 +71,31 @@ const options: Omit<ClientOptions, "url" | "account"> = {
   idleMs: 3_600_000
 }
 
-const fresh = Effect.tap(withDatabase, (url) => Effect.promise(() => createShop(url)))
-
-interface Case {
-  readonly thread: string
-  readonly dialogue: Dialogue
-  readonly deaths: ReadonlyArray<Death>
+/** Its record once all of it is delivered. */
+async function settled(url: string, account: string, thread: string) {
+  for (;;) {
+    const record = await recordOf(url, account, thread)
+    if (record.outbound.every(({ state }) => state === "delivered")) return record
+    await wait(50)
+  }
 }
+
+const fresh = Effect.tap(withDatabase, (url) => Effect.promise(() => createShop(url)))
 
 const upTo = (n: number) => Array.from({ length: n }, (_, index) => index + 1)
 
-const around = (name: string, dialogue: Dialogue, at: Death["at"], steps: ReadonlyArray<number>): ReadonlyArray<Case> =>
+const entry = (n: number, side: Death["side"]): Death => ({ at: "entry", n, side })
+
+const around = (name: string, dialogue: Dialogue, at: Death["at"], steps: ReadonlyArray<number>) =>
   steps.flatMap((n) =>
-    (["before", "after"] as const).map((side) => {
-      return { thread: `${name}-${at}-${n}-${side}`, dialogue, deaths: [{ at, n, side }] }
-    })
+    (["before", "after"] as const).map((side) => ({
+      thread: `${name}-${at}-${n}-${side}`,
+      dialogue,
+      death: { at, n, side }
+    }))
   )
 
-const cases: ReadonlyArray<Case> = [
+const cases = [
   ...around("silent", silent, "entry", upTo(9)),
   ...around("silent", silent, "accept", upTo(5)),
   ...around("silent", silent, "begin", [1]),
@@ -96,58 +103,54 @@ const cases: ReadonlyArray<Case> = [
   ...around("hasty", hasty, "entry", [1, 2]),
   ...around("hasty", hasty, "accept", [1, 3]),
   // The cancel, the one that changes nothing, and the message after them.
-  ...around("fickle", fickle, "entry", [3, 4, 5]),
-  {
-    // Its eighth entry begins to place the order; the ninth and the tenth do so again.
-    thread: "silent-thrice",
-    dialogue: silent,
-    deaths: [
-      { at: "entry", n: 8, side: "after" },
-      { at: "entry", n: 9, side: "before" },
-      { at: "entry", n: 9, side: "after" },
-      { at: "entry", n: 11, side: "before" }
-    ]
-  }
+  ...around("fickle", fickle, "entry", [3, 4, 5])
 ]
 
 const lanes = 3
+
+/** What was counted of an account, and does not agree with its rows. */
+const uneven = `
+  select account, term, count::integer from tally except
+  (select account, fate, count(*)::integer from inbound group by 1, 2
+    union all select account, 'accepted', count(*)::integer from inbound group by 1)`
 
 test("whatever write it dies before or after, everybody is told the same, once", { timeout: 180_000 }, () =>
   Effect.gen(function* () {
     const url = yield* fresh
     const quiet = yield* openClient({ ...options, url, account: "quiet" })
-    const kinds = { silent, hasty, fickle }
-    const undisturbed = Object.entries(kinds).map(([name, dialogue]) => quiet.talk(`${name}-undisturbed`, dialogue))
-    const clients = yield* Effect.forEach(upTo(lanes), (lane) => {
+    const undisturbed = Object.entries({ silent, hasty, fickle })
+    // Its eighth entry begins to place the order; the ninth and the tenth begin again.
+    const again = [entry(8, "after"), entry(9, "before"), entry(9, "after"), entry(11, "before")]
+    const alone = yield* openClient({ ...options, url, account: "alone", deaths: { "silent-again": again } })
+    const disturbed = yield* Effect.forEach(upTo(lanes), (lane) => {
       const own = cases.filter((_, index) => index % lanes === lane - 1)
-      const deaths = Object.fromEntries(own.map(({ deaths, thread }) => [thread, deaths]))
+      const deaths = Object.fromEntries(own.map(({ death, thread }) => [thread, [death]]))
       return Effect.map(openClient({ ...options, url, account: `lane-${lane}`, deaths }), (client) => ({ client, own }))
     })
     yield* Effect.promise(async () => {
       await Promise.all([
-        ...undisturbed,
-        ...clients.flatMap(({ client, own }) => own.map(({ dialogue, thread }) => client.talk(thread, dialogue)))
+        ...undisturbed.map(([thread, dialogue]) => quiet.talk(thread, dialogue)),
+        alone.talk("silent-again", silent),
+        ...disturbed.flatMap(({ client, own }) => own.map(({ dialogue, thread }) => client.talk(thread, dialogue)))
       ])
-      const isDelivered = async () =>
-        (await query(url, "select 1 from outbound where state <> 'delivered'")).length === 0
-      for (const { client, own } of clients) {
-        const deaths = own.flatMap(({ deaths, thread }) => deaths.map(() => thread))
-        await client.until("every death was died", () => client.died.length === deaths.length)
-        expect(client.died.toSorted()).toEqual(deaths.toSorted())
-        await client.until("all is delivered", isDelivered); console.log("CPU", process.cpuUsage(), process.resourceUsage().userCPUTime)
-        expect(client.faults).toEqual([])
-      }
-      const sameAs = new Map<Dialogue, Awaited<ReturnType<typeof recordOf>>>()
-      for (const [name, dialogue] of Object.entries(kinds)) {
-        const record = await recordOf(url, "quiet", `${name}-undisturbed`)
+      const records = new Map<Dialogue, Awaited<ReturnType<typeof recordOf>>>()
+      for (const [thread, dialogue] of undisturbed) {
+        const record = await settled(url, "quiet", thread)
         expect(record.outbound.map(({ text }) => `< ${text}`)).toEqual(dialogue.filter((line) => line.startsWith("<")))
         expect(record.orders).toHaveLength(1)
-        sameAs.set(dialogue, record)
+        records.set(dialogue, record)
       }
-      for (const [index, { dialogue, thread }] of cases.entries()) {
-        const record = await recordOf(url, `lane-${(index % lanes) + 1}`, thread)
-        expect([thread, record]).toEqual([thread, sameAs.get(dialogue)])
+      expect(alone.died).toHaveLength(again.length)
+      expect(await settled(url, "alone", "silent-again")).toEqual(records.get(silent))
+      for (const { client, own } of disturbed) {
+        for (const { death, dialogue, thread } of own) {
+          const isMet = () => client.died.includes(thread) || (death.side === "after" && client.writing.has(thread))
+          await client.until(`${thread} dies`, isMet)
+          expect([thread, await settled(url, client.account, thread)]).toEqual([thread, records.get(dialogue)])
+        }
       }
+      expect([quiet, alone, ...disturbed.map(({ client }) => client)].flatMap(({ faults }) => faults)).toEqual([])
+      expect(await query(url, uneven)).toEqual([])
     })
   }).pipe(Effect.scoped, Effect.runPromise)
 )

@@ -110,9 +110,11 @@ const conversationOf = (account: string, thread: string) => conversationId("test
 interface Memory {
   readonly entries: Array<Entry>
   readonly positions: Array<number>
-  /** Each with its number of attempts. */
-  readonly owed: Map<string, number>
+  readonly owed: Map<string, typeof fresh>
 }
+
+/** A message of which no attempt was made. */
+const fresh = { attempts: 0, isRunning: false }
 
 /** `between` is run beside every burst. */
 export const live = Effect.fnUntraced(function* (
@@ -189,18 +191,19 @@ function remember(memories: Map<string, Memory>, deed: Deed): void {
   } else if (deed.type === "commit") {
     const memory = memoryOf(deed.entry.conversation.split("/")[2]!)
     memory.entries.push(deed.entry)
-    for (const { key } of deed.entry.outbound) memory.owed.set(key, 0)
+    for (const { key } of deed.entry.outbound) memory.owed.set(key, fresh)
   } else {
     const key = deed.type === "begin" ? deed.key : deed.end.key
     const { owed } = [...memories.values()].find(({ owed }) => owed.has(key))!
-    if (deed.type === "begin") owed.set(key, deed.n)
-    else if (deed.end.state !== "due") owed.delete(key)
+    if (deed.type === "begin") owed.set(key, { attempts: deed.n, isRunning: true })
+    else if (deed.end.state === "due") owed.set(key, { attempts: deed.end.n, isRunning: false })
+    else owed.delete(key)
   }
 }
 
 function deedOf(step: Step, account: string, memory: Memory, keys: Array<string>, nth: number): Asked | undefined {
   const conversation = conversationOf(account, step.thread)
-  const [key, attempts = 0] = "nth" in step ? ([...memory.owed][step.nth] ?? []) : []
+  const [key, { attempts, isRunning } = fresh] = "nth" in step ? ([...memory.owed][step.nth] ?? []) : []
   const known = { owner: 0, isPoisoned: "text" in step ? storable(step.text) !== step.text : step.poison !== "" }
   switch (step.type) {
     case "accept": {
@@ -215,7 +218,7 @@ function deedOf(step: Step, account: string, memory: Memory, keys: Array<string>
     case "begin":
       return key === undefined ? undefined : { ...known, type: "begin", key, n: Math.max(1, attempts + 1 - step.late) }
     case "end": {
-      if (key === undefined || attempts === 0) return undefined
+      if (key === undefined || !isRunning) return undefined
       const result = step.state === "delivered" ? "delivered" : "not-sent"
       const said = { result, reason: `a reason${step.poison}`, receipt: "" } as const
       const end = { conversation, key, n: attempts, atMs: nth, ...said, state: step.state, dueAtMs: nth + 5 }

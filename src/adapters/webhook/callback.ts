@@ -2,7 +2,9 @@
 import * as http from "node:http"
 import * as https from "node:https"
 import { urlToHttpOptions } from "node:url"
-import { type Duration, Effect, type Scope } from "effect"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { Ambiguous, NotSent } from "../adapter.ts"
 import type { Answer } from "./wire.ts"
 

@@ -1,6 +1,7 @@
 /** Signs and verifies requests as Standard Webhooks 1.0.0 says: `v1`, HMAC-SHA256 over `id.timestamp.body`. */
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto"
-import { Data, Result } from "effect"
+import * as Data from "effect/Data"
+import * as Result from "effect/Result"
 
 /** How far the sender's clock may be off, and for how long a recorded request can be replayed. */
 export const toleranceMs = 300_000

@@ -1,6 +1,12 @@
 /** The generic channel: signed HTTP requests both ways (DESIGN.md, §8). */
 import type { KeyObject } from "node:crypto"
-import { Clock, Data, Effect, Redacted, Result, type Scope, Semaphore } from "effect"
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type { Accept, Adapter, NotAccepted, WebRequest, WebResponse } from "../adapter.ts"
 import { openCallback } from "./callback.ts"
 import { keyOf, sign, verify } from "./signature.ts"

@@ -1,5 +1,7 @@
 /** What goes over the wire of a webhook account (DESIGN.md, §8), and what the answers to a callback mean. */
-import { Result, Schema, SchemaIssue } from "effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import { type Inbound, storable } from "../../domain/inbound.ts"
 import type { Outbound } from "../../domain/outbound.ts"
 import { Ambiguous, NotSent, type Receipt, Rejected, type SendError, Throttled, type WebResponse } from "../adapter.ts"

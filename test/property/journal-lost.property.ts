@@ -1,0 +1,224 @@
+/** Whose rows there are after connections were lost, and whether everybody was told the truth about them. */
+import { Effect, Exit, Fiber, Option, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import fc from "fast-check"
+import { sql } from "kysely"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { randomId } from "../../src/domain/random-id.ts"
+import { census } from "../../src/store/census.ts"
+import type { Entry, FencedOff, Journal, Refused, Unavailable } from "../../src/store/journal.ts"
+import type { Fate } from "../integration/cutting-proxy.ts"
+import { openTwoOwners } from "../integration/postgres-journal.ts"
+
+type Bench = Effect.Success<typeof openTwoOwners>
+const scope = Scope.makeUnsafe()
+let bench: Bench
+
+beforeAll(async () => {
+  bench = await Effect.runPromise(Scope.provide(openTwoOwners, scope))
+}, 60_000)
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+const kind = fc.oneof(
+  { weight: 14, arbitrary: fc.constantFrom("accept" as const, "entry" as const, "attempt" as const) },
+  // It makes its batch be written row by row.
+  { weight: 1, arbitrary: fc.constant("poison" as const) }
+)
+const write = fc.record({
+  kind,
+  /** The other owner writes it at the same time. */
+  isContested: fc.oneof({ weight: 2, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) })
+})
+const losses = fc.record({
+  writes: fc.array(write, { minLength: 1, maxLength: 10, size: "max" }),
+  // The first one meets a batch, the next ones its repetitions.
+  cuts: fc.array(fc.constantFrom<Fate>("before", "after", "nothing"), { maxLength: 4, size: "max" })
+})
+type Losses = typeof losses extends fc.Arbitrary<infer L> ? L : never
+
+const owners = ["first", "second"] as const
+type Owner = (typeof owners)[number]
+
+/** What one owner was told of one write: it is written by `mine` or `others`, was `refused`, is not, or may be. */
+type Told = "mine" | "others" | "refused" | "unwritten" | "unknown"
+
+interface Outcome {
+  readonly kind: Losses["writes"][number]["kind"]
+  readonly told: ReadonlyMap<Owner, Told>
+  /** Whose rows there are. */
+  readonly rows: ReadonlyArray<string>
+}
+
+/** Found cases: a repetition is lost, of the whole batch and of one row of it. */
+const calm = (kind: Outcome["kind"]) => ({ kind, isContested: false })
+const examples: Array<[Losses]> = [
+  [{ writes: [calm("accept")], cuts: ["before", "after"] }],
+  [{ writes: [calm("accept"), calm("entry"), calm("poison")], cuts: ["before", "nothing", "after"] }]
+]
+
+const live = ({ cuts, writes }: Losses, account = randomId()) =>
+  Effect.gen(function* () {
+    for (const [n, { kind }] of writes.entries())
+      if (kind === "attempt") yield* bench.second.journal.commit(entryOf(account, n, "second", 1))
+    bench.proxy.plan(...cuts)
+    const deeds = writes.flatMap(({ isContested, kind }, n) =>
+      owners.filter((owner) => isContested || owner === "first").map((owner) => ({ kind, n, owner }))
+    )
+    const told = yield* Effect.forEach(
+      deeds,
+      ({ kind, n, owner }) => tell(bench[owner].journal, account, kind, n, owner),
+      {
+        concurrency: "unbounded"
+      }
+    )
+    bench.proxy.plan()
+    return yield* Effect.forEach(writes, ({ kind }, n) =>
+      Effect.map(rowsOf(kind, account, n), (rows): Outcome => {
+        return { kind, rows, told: new Map(deeds.flatMap((deed, i) => (deed.n === n ? [[deed.owner, told[i]!]] : []))) }
+      })
+    )
+  })
+
+const tell = (journal: Journal["Service"], account: string, kind: Outcome["kind"], n: number, owner: Owner) => {
+  const known = { channel: "test", account, thread: `${n}`, eventKey: `${n}`, user: { id: "ada" } }
+  const write: Effect.Effect<unknown, FencedOff | Refused | Unavailable> =
+    kind === "accept" || kind === "poison"
+      ? journal.accept({ ...known, text: kind === "poison" ? "\0" : owner }, () => {})
+      : kind === "entry"
+        ? journal.commit(entryOf(account, n, owner, 1))
+        : journal.begin({ conversation: `test/${account}/${n}`, key: `${account}-${n}`, n: 1, atMs: atMsOf(owner) })
+  return Effect.map(Effect.exit(write), (exit): Told => {
+    if (Exit.isSuccess(exit)) return (exit.value as { duplicate?: boolean } | undefined)?.duplicate ? "others" : "mine"
+    const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+    if (error?._tag === "Unavailable") return error.mayBeWritten === true ? "unknown" : "unwritten"
+    if (error?._tag === "FencedOff") return "others"
+    expect(error?._tag).toBe("Refused")
+    return "refused"
+  })
+}
+
+const atMsOf = (owner: Owner) => (owner === "first" ? 1 : 2)
+
+function entryOf(account: string, n: number, owner: Owner, seq: number): Entry {
+  const outbound = { key: `${account}-${n}`, turn: 1, text: owner, outcome: "answered" } as const
+  return {
+    conversation: `test/${account}/${n}`,
+    seq,
+    atMs: atMsOf(owner),
+    event: { type: owner },
+    snapshot: { machine: "test", version: 1, value: "done", context: {} },
+    ...{ timers: [], handled: 0, open: false, defects: 0, deliveryVersion: 1, settle: [] },
+    ...{ messageSeq: 1, messages: [{ role: "user", text: owner, turn: 1 }] },
+    outbound: [outbound],
+    deadLetters: [{ kind: "turn", reference: "1", reason: owner }]
+  }
+}
+
+test.each(["before away", "after away"] as const)(
+  "J3: … and when no question is answered either, it is unknown (cut %s)",
+  (fate) =>
+    Effect.gen(function* () {
+      const { first, proxy, second } = yield* openTwoOwners
+      const accept = (key: string) =>
+        first.journal.accept(
+          { channel: "test", account: "a", thread: "t", eventKey: key, user: { id: "ada" }, text: key },
+          () => {}
+        )
+      yield* accept("before")
+      proxy.plan(fate)
+      const isWritten = fate === "after away"
+      const lost = yield* Effect.forkChild(Effect.flip(accept("lost")), { startImmediately: true })
+      yield* turn
+      const later = yield* Effect.forkChild(Effect.flip(accept("later")))
+      while (later.pollUnsafe() === undefined) yield* Effect.andThen(TestClock.adjust("100 millis"), turn)
+      expect(yield* Fiber.join(lost)).toMatchObject({ _tag: "Unavailable", mayBeWritten: true })
+      const refused = yield* Fiber.join(later)
+      expect(refused._tag === "Unavailable" && refused.mayBeWritten).toBeUndefined()
+      proxy.comeBack()
+      expect(yield* accept("lost")).toMatchObject({ duplicate: isWritten, pending: true })
+      const { pending } = yield* second.journal.load("test/a/t", 9)
+      expect(pending.map(({ text }) => text)).toEqual(["before", "lost"])
+    }).pipe(Effect.scoped, Effect.provide(TestClock.layer()), Effect.runPromise)
+)
+
+/** One turn of the event loop, in which sockets are heard. */
+const turn = Effect.promise(() => new Promise<void>((resume) => setImmediate(resume)))
+
+/** Who wrote what there is; for an entry, the writers of all its rows. */
+const rowsOf = (kind: Outcome["kind"], account: string, n: number) =>
+  Effect.map(
+    bench.second.database.query((db) => {
+      const id = `test/${account}/${n}`
+      const query =
+        kind === "accept"
+          ? sql<{ by: string }>`select text as by from inbound where conversation = ${id}`
+          : kind === "attempt"
+            ? sql<{ by: string }>`select case at_ms when 1 then 'first' else 'second' end as by from attempt
+                where outbound = ${`${account}-${n}`}`
+            : sql<{ by: string }>`select e.type || case when (select array_agg(x) from (
+                  select text from message where conversation = ${id}
+                  union all select text from outbound where conversation = ${id}
+                  union all select reason from dead_letter where conversation = ${id}) as r(x)) =
+                  array[e.type, e.type, e.type] then '' else ' in part' end as by
+                from event e where conversation = ${id}`
+      return query.execute(db)
+    }),
+    ({ rows }) => rows.map(({ by }) => by)
+  )
+
+const property = (title: string, check: (outcomes: ReadonlyArray<Outcome>) => void) =>
+  test(title, () =>
+    fc.assert(
+      fc.asyncProperty(losses, async (losses) => check(await Effect.runPromise(live(losses)))),
+      { numRuns: 60, examples, interruptAfterTimeLimit: 30_000 }
+    )
+  )
+
+const j2 = "J2: an entry or attempt whose key another owner wrote is fenced off; one of our own is done"
+property(j2, (outcomes) => {
+  for (const { rows, told } of outcomes) {
+    for (const [owner, is] of told) {
+      if (is === "mine") expect(rows).toEqual([owner])
+      if (is === "others") expect(rows).toEqual(owners.filter((other) => other !== owner))
+    }
+  }
+})
+
+const j3 = "J3: a write whose answer was lost is read back by its entry id before its caller is told anything"
+property(j3, (outcomes) => {
+  for (const { kind, rows, told } of outcomes) {
+    expect(rows.length).toBeLessThanOrEqual(1)
+    for (const [owner, is] of told) {
+      if (is === "refused") expect(kind).toBe("poison")
+      if (is === "mine") expect(rows).toEqual([owner])
+      if (is === "unwritten" || is === "refused" || kind === "poison") expect(rows).not.toContain(owner)
+    }
+  }
+})
+
+test("what was accepted is counted once, however often its connection was lost", () =>
+  fc.assert(
+    fc.asyncProperty(losses, async (losses) => {
+      const account = randomId()
+      const outcomes = await Effect.runPromise(live(losses, account))
+      const counts = (await Effect.runPromise(census(bench.second.database))).filter(
+        (one) => one.account === `test/${account}`
+      )
+      const accepted = outcomes.filter(({ kind, rows }) => kind === "accept" && rows.length === 1).length
+      expect(counts.map(({ count }) => count)).toEqual(accepted === 0 ? [] : [accepted, accepted])
+    }),
+    { numRuns: 15, interruptAfterTimeLimit: 30_000 }
+  ))
+
+test("the losses above leave everybody told everything, of rows of both owners and of none", async () => {
+  const outcomes: Array<Outcome> = []
+  for (const sample of fc.sample(losses, { numRuns: 60, seed: 1 }))
+    outcomes.push(...(await Effect.runPromise(live(sample))))
+  const told = outcomes.flatMap(({ rows, told }) => [...told].map(([owner, is]) => `${owner}: ${is}, by ${rows}`))
+  expect(told).toEqual(
+    expect.arrayContaining([
+      ...["first: mine, by first", "first: others, by second", "second: mine, by second", "second: others, by first"],
+      ...["first: unknown, by first", "first: unknown, by ", "first: refused, by "]
+    ])
+  )
+})
