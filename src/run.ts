@@ -17,8 +17,7 @@ const stopped = Effect.callback<void>((resume) => {
     process.once("SIGTERM", () => process.exit(143))
     resume(Effect.void)
   }
-  process.once("SIGINT", stop)
-  process.once("SIGTERM", stop)
+  for (const signal of ["SIGINT", "SIGTERM"]) process.removeAllListeners(signal).once(signal, stop)
 })
 
 const logged = <A>(config: Config, effect: Effect.Effect<A, StartTrouble>) =>

@@ -6,14 +6,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import type { Adapter } from "../adapters/adapter.ts"
+import { type Adapter, NotSent } from "../adapters/adapter.ts"
+import { storable } from "../domain/inbound.ts"
 import { begin, type Decision, decide, fire, type Situation } from "../machines/decide.ts"
 import { type DeliveryAction, type DeliveryEvent, type DeliveryLimits, deliveryMachine } from "../machines/delivery.ts"
 import type { AttemptEnd, Due, FencedOff, Journal, Refused } from "../store/journal.ts"
+import { inBounds } from "./letter.ts"
 
 /** Added to the adapter's own limit before it is interrupted. */
 const graceMs = 2_000
-const reasonMax = 500
 
 type Machine = typeof deliveryMachine
 
@@ -108,22 +109,23 @@ const end = Effect.fnUntraced(function* (
   const { conversation, key } = due.outbound
   const atMs = yield* Clock.currentTimeMillis
   count(result)
-  const ended = { conversation, key, n, atMs, result, reason, receipt, state, dueAtMs: atMs + delayMs }
+  // In the platform's words, which may not be storable.
+  const said = { reason: inBounds(reason), receipt: storable(receipt) }
+  const ended = { conversation, key, n, atMs, result, ...said, state, dueAtMs: atMs + delayMs }
   yield* Effect.retry(journal.end(ended), whileUnavailable) as Effect.Effect<void, Refused>
   return undefined
 })
 
-const send = Effect.fnUntraced(function* ({ adapter, due }: Errand) {
-  const exit = yield* Effect.exit(
-    Effect.timeoutOption(
-      Effect.suspend(() => adapter.send(due.outbound)),
-      adapter.limits.sendMaxMs + graceMs
-    )
+const send = Effect.fnUntraced(function* (errand: Errand) {
+  const { adapter, due } = errand
+  const exit = yield* exitOf(
+    errand,
+    Effect.suspend(() => adapter.send(due.outbound))
   )
   const circumstances = yield* circumstancesOf(due)
   if (Exit.isSuccess(exit)) {
     if (exit.value._tag === "Some") return { type: "send.succeeded", receipt: exit.value.value } as const
-    return { type: "send.ambiguous", reason: "the adapter did not end in time", ...circumstances } as const
+    return { type: "send.ambiguous", reason: tooSlow, ...circumstances } as const
   }
   const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
   switch (failure?._tag) {
@@ -137,22 +139,33 @@ const send = Effect.fnUntraced(function* ({ adapter, due }: Errand) {
       return { type: "send.ambiguous", reason: failure.reason, ...circumstances } as const
     default:
       if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
-      return {
-        type: "send.ambiguous",
-        reason: String(Cause.squash(exit.cause)).slice(0, reasonMax),
-        ...circumstances
-      } as const
+      return { type: "send.ambiguous", reason: String(Cause.squash(exit.cause)), ...circumstances } as const
   }
 })
 
-const lookUp = Effect.fnUntraced(function* ({ adapter, due }: Errand) {
-  const found = yield* Effect.result(adapter.find?.(due.outbound) ?? Effect.succeed(undefined))
+const lookUp = Effect.fnUntraced(function* (errand: Errand) {
+  const { adapter, due } = errand
+  const exit = yield* exitOf(
+    errand,
+    Effect.suspend(() => adapter.find?.(due.outbound) ?? Effect.undefined)
+  )
   const circumstances = yield* circumstancesOf(due)
-  if (found._tag === "Failure")
-    return { type: "look-up.failed", reason: found.failure.reason, ...circumstances } as const
-  if (found.success === undefined) return { type: "look-up.not-found", ...circumstances } as const
-  return { type: "look-up.found", receipt: found.success } as const
+  if (Exit.isSuccess(exit)) {
+    if (exit.value._tag === "None") return { type: "look-up.failed", reason: tooSlow, ...circumstances } as const
+    if (exit.value.value === undefined) return { type: "look-up.not-found", ...circumstances } as const
+    return { type: "look-up.found", receipt: exit.value.value } as const
+  }
+  if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
+  const failure = Cause.squash(exit.cause)
+  const reason = failure instanceof NotSent ? failure.reason : String(failure)
+  return { type: "look-up.failed", reason, ...circumstances } as const
 })
+
+const tooSlow = "the adapter did not end in time"
+
+/** How the adapter's work ended, defects and all; none when it had to be interrupted. */
+const exitOf = <A, E>({ adapter }: Errand, work: Effect.Effect<A, E>) =>
+  Effect.exit(Effect.timeoutOption(work, adapter.limits.sendMaxMs + graceMs))
 
 const circumstancesOf = Effect.fnUntraced(function* ({ atMs }: Due) {
   return { ageMs: (yield* Clock.currentTimeMillis) - atMs, luck: yield* Random.next }
