@@ -10,7 +10,7 @@ import { accountId, conversationId } from "../domain/ids.ts"
 import type { Inbound } from "../domain/inbound.ts"
 import type { DeliveryLimits } from "../machines/delivery.ts"
 import type { Intensity } from "../machines/restart-intensity.ts"
-import type { Journal } from "../store/journal.ts"
+import { type Journal, Unavailable } from "../store/journal.ts"
 import type { Behaviour } from "./actor.ts"
 import { type Conversations, makeConversations } from "./conversations.ts"
 import { type Delivery, makeDelivery } from "./delivery.ts"
@@ -74,7 +74,7 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
   })
   let isRefusing = false
 
-  const accept: Accept = Effect.fn("Intake.accept")(function* (inbound) {
+  const accept: Accept = Effect.fnUntraced(function* (inbound) {
     const { channel, thread } = inbound
     const conversation = conversationId(channel, inbound.account, thread)
     if (isRefusing) return yield* new NotAccepted({ reason: "stopping", retryAfterMs: busyRetryMs })
@@ -82,12 +82,12 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
       options.pending() >= limits.inboxMax || conversations.inboxSize(conversation) >= limits.conversationInboxMax
     if (isFull) return yield* new NotAccepted({ reason: "inbox-full", retryAfterMs: busyRetryMs })
     return yield* journal.accept(inbound, ring(conversations, inbound)).pipe(
-      Effect.tapError(({ reason }) => Effect.logError("an event was not accepted", reason)),
-      Effect.mapError(() => new NotAccepted({ reason: "database", retryAfterMs: databaseRetryMs })),
       Effect.timeoutOrElse({
         duration: acceptMaxMs,
-        orElse: () => new NotAccepted({ reason: "database", retryAfterMs: databaseRetryMs })
-      })
+        orElse: () => new Unavailable({ reason: `PostgreSQL was silent for ${acceptMaxMs} ms` })
+      }),
+      Effect.tapError(({ reason }) => Effect.logError("an event was not accepted", reason)),
+      Effect.mapError(() => new NotAccepted({ reason: "database", retryAfterMs: databaseRetryMs }))
     )
   })
 

@@ -5,6 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { accountOf } from "../domain/ids.ts"
+import { storable } from "../domain/inbound.ts"
 import type { InferenceScheduler, ModelFailed, Signal } from "../inference/scheduler.ts"
 import {
   type ConversationAction,
@@ -167,7 +168,7 @@ class Conversation implements Behaviour<Machine> {
   }
 
   #textOf(turn: number): string {
-    return this.#draft.turn === turn ? this.#draft.text.trim() : ""
+    return this.#draft.turn === turn ? storable(this.#draft.text.trim()) : ""
   }
 
   #ended(

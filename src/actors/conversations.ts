@@ -76,9 +76,8 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
 
   const afterEnd = Effect.fnUntraced(function* (id: string, exit: Exit.Exit<never, unknown>) {
     if (!Exit.isFailure(exit) || Cause.hasInterruptsOnly(exit.cause)) return
-    const error = Cause.squash(exit.cause)
-    const isFenced = typeof error === "object" && error !== null && "_tag" in error && error._tag === "FencedOff"
-    if (isFenced) return yield* Effect.logWarning(`${id} has another owner; this one stops`)
+    if (isFencedOff(Cause.squash(exit.cause)))
+      return yield* Effect.logWarning(`${id} has another owner; this one stops`)
     const verdict = onCrash(intensity, crashes.get(id) ?? none, yield* Clock.currentTimeMillis)
     if (verdict === undefined) return yield* Effect.logError(`${id} keeps dying and is left alone for now`, exit.cause)
     crashes.set(id, verdict.restarts)
@@ -95,17 +94,15 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
       live.delete(id)
       fiber.interruptUnsafe()
     }
-    for (const [id, restarts] of crashes) {
-      if ((restarts.at(-1) ?? 0) < nowMs - intensity.withinMs) crashes.delete(id)
-    }
+    forget(crashes, nowMs - intensity.withinMs)
   })
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
       isClosed = true
-      const fibers = [...live.values()].map(({ fiber }) => fiber)
+      const all = [...live.values()]
       live.clear()
-      return Effect.forEach(fibers, (fiber) => Effect.exit(interruptAndWait(fiber)), { discard: true, concurrency: 64 })
+      return Effect.forEach(all, ({ fiber }) => interruptAndWait(fiber), { discard: true, concurrency: 64 })
     })
   )
   yield* Effect.forkScoped(Effect.forever(putToSleep))
@@ -124,6 +121,14 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
     busy: () => live.values().reduce((count, { actor }) => count + (actor.rest(Infinity) ? 0 : 1), 0)
   }
 })
+
+function isFencedOff(error: unknown): boolean {
+  return typeof error === "object" && error !== null && "_tag" in error && error._tag === "FencedOff"
+}
+
+function forget(crashes: Map<string, Restarts>, beforeMs: number): void {
+  for (const [id, restarts] of crashes) if ((restarts.at(-1) ?? 0) < beforeMs) crashes.delete(id)
+}
 
 const interruptAndWait = (fiber: Fiber.Fiber<never, unknown>) =>
   Effect.callback<void>((resume) => {

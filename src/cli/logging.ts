@@ -54,13 +54,22 @@ const makeLogger = Effect.fnUntraced(function* (
       level: logLevel.toLowerCase(),
       message: (Array.isArray(message) ? message : [message]).map((part) => textOf(shown(part, debug))).join(" "),
       annotations: mapped(fiber.getRef(References.CurrentLogAnnotations), (value) => shown(value, debug)),
-      cause: cause.reasons.length === 0 ? undefined : Cause.pretty(cause)
+      cause: cause.reasons.length === 0 ? undefined : wordsOf(cause)
     }
     const json = stdout.isTTY && files === undefined ? "" : jsonOf(line)
     terminal.write(stdout.isTTY ? humanOf(line) : json)
     files?.write(json, date.getTime())
   })
 })
+
+/** Tagged errors say what happened in `reason`, which `Cause.pretty` does not know. */
+function wordsOf(cause: Cause.Cause<unknown>): string {
+  const reasons = cause.reasons.flatMap((one) => {
+    const error: unknown = one._tag === "Fail" ? one.error : undefined
+    return typeof error === "object" && error !== null && "reason" in error ? [String(error.reason)] : []
+  })
+  return [...reasons, Cause.pretty(cause)].join("\n")
+}
 
 function shown(value: unknown, debug: boolean): unknown {
   if (value instanceof PrivateText) return debug ? value.reveal() : value.toString()

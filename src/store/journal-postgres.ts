@@ -5,6 +5,8 @@
  *   J2. An entry or attempt whose key another owner wrote is fenced off; one of our own is done.
  *   J3. A write whose answer was lost is read back by its entry id before its caller is told anything.
  *   J4. A row that PostgreSQL will never take is refused alone; a database that takes nothing is unavailable to all.
+ *   J5. `onAccepted` is called for every event that was written, in the order of positions, also where its own caller was
+ *       told that nobody knows.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -87,10 +89,7 @@ type Exits = ReadonlyArray<Exit.Exit<unknown, Failure>>
 /** Of one that is forgotten the platform's own repetition tells. */
 const doubtsMax = 4_096
 
-/**
- * `doubts` are events whose callers were told that nobody knows. Their rows are older than those of `writes`: who waits
- * for them is told of them first.
- */
+/** `doubts` are events whose callers were told that nobody knows: if they were written, then before `writes`. */
 const writeInOrder = (
   database: Database["Service"],
   doubts: Array<Queued>,
@@ -113,7 +112,9 @@ const resolve = Effect.fnUntraced(function* (database: Database["Service"], doub
   const found = yield* readBack(database, doubts)
   for (const [index, write] of doubts.splice(0).entries()) {
     const one = found[index]!
-    if (one.is === "mine" && write.kind === "accept") tellAccepted(write, acceptedOf(write, one.row, false))
+    if (one.is !== "mine" || write.kind !== "accept") continue
+    const accepted = acceptedOf(write, one.row, false)
+    if (accepted.pending) tellAccepted(write, accepted)
   }
 })
 

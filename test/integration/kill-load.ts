@@ -21,8 +21,10 @@ export interface Load {
   /** Succeeds in the tick in which so many messages, copies left out, are acknowledged. */
   readonly acknowledged: (count: number) => Effect.Effect<void>
   readonly acknowledgedCount: () => number
-  /** Succeeds when all that was released is acknowledged, copies too. */
+  /** Succeeds when all that was released is acknowledged. */
   readonly settled: Effect.Effect<void>
+  /** The ids of what is being sent. */
+  readonly open: () => ReadonlyArray<string>
   /**
    * Writes one message more, of so many characters, into a conversation apart, and tries once. One that was not
    * accepted is the next one's again.
@@ -59,42 +61,28 @@ export const openLoad = Effect.fn("openLoad")(function* (
 ): Effect.fn.Return<Load, never, Scope.Scope> {
   const { conversations, secret, seed, url } = options
   const sender = makeSender({ ...senderLimits, url, secret })
+  const prober = makeProber(options)
   const permits = yield* Queue.unbounded<void>()
   const broken = yield* Deferred.make<never, Refused | Unacknowledged>()
   const waiting: Array<{ readonly count: number; readonly done: Deferred.Deferred<void> }> = []
-  const sent: Array<Sent> = []
-  let acknowledged = 0
-  let released = 0
-  let unsettled = 0
+  const tally: Tally = { sent: [], open: [], acknowledged: 0, released: 0 }
 
   const send = (event: Sent) =>
-    sender.send(event).pipe(
+    Effect.suspend(() => {
+      tally.open.push(event.id)
+      return sender.send(event)
+    }).pipe(
       Effect.tapError((error) => Deferred.fail(broken, error)),
-      Effect.ensuring(Effect.sync(() => unsettled--))
+      Effect.ensuring(Effect.sync(() => tally.open.splice(tally.open.indexOf(event.id), 1)))
     )
-  const sendOnce = Effect.fnUntraced(function* (event: Sent) {
-    yield* send(event)
-    acknowledged++
-    for (const { count, done } of waiting) if (acknowledged >= count) Deferred.doneUnsafe(done, Effect.void)
-  })
-  const copy = (event: Sent, delayMs: number) => {
-    unsettled++
-    return Effect.forkScoped(Effect.andThen(Effect.sleep(delayMs), send(event)))
+  const acknowledge = () => {
+    tally.acknowledged++
+    for (const { count, done } of waiting) if (tally.acknowledged >= count) Deferred.doneUnsafe(done, Effect.void)
   }
-  const write = Effect.fnUntraced(function* (luck: Luck, conversation: string) {
-    for (let nth = 1; ; nth++) {
-      yield* Queue.take(permits)
-      const event = eventOf(luck, conversation, nth)
-      sent.push(event)
-      if (luck() < shares.twin) yield* copy(event, 0)
-      if (luck() < shares.copy) yield* copy(event, luck() * copyDelayMaxMs)
-      yield* sendOnce(event)
-    }
-  })
-
   for (let number = 1; number <= conversations; number++) {
     const conversation = `c${String(number).padStart(2, "0")}`
-    yield* Effect.forkScoped(write(luckOf(`${seed}/${conversation}`), conversation))
+    const luck = luckOf(`${seed}/${conversation}`)
+    yield* Effect.forkScoped(write({ conversation, luck, permits, tally, send, acknowledge }))
   }
   const pace = luckOf(`${seed}/pace`)
   const scope = yield* Effect.scope
@@ -104,34 +92,65 @@ export const openLoad = Effect.fn("openLoad")(function* (
       yield* Effect.sleep(2 * pace() * paceMs)
     }
   })
-  const prober = makeProber(options, sent)
   return {
     release: (count) =>
       Effect.suspend(() => {
-        released += count
-        unsettled += count
+        tally.released += count
         return Effect.asVoid(Effect.forkIn(offerAll(count), scope))
       }),
-    released: () => released,
-    sent: () => sent,
+    released: () => tally.released,
+    sent: () => [...tally.sent, ...prober.sent],
     acknowledgements: () => [...sender.acknowledgements(), ...prober.acknowledgements],
     acknowledged: (count) =>
       Effect.suspend(() => {
-        if (acknowledged >= count) return Effect.void
+        if (tally.acknowledged >= count) return Effect.void
         const done = Deferred.makeUnsafe<void>()
         waiting.push({ count, done })
         return Deferred.await(done)
       }),
-    acknowledgedCount: () => acknowledged,
+    acknowledgedCount: () => tally.acknowledged,
     settled: Effect.gen(function* () {
-      while (unsettled > 0) yield* Effect.sleep(20)
+      while (tally.acknowledged < tally.released || tally.open.length > 0) yield* Effect.sleep(20)
     }),
+    open: () => tally.open,
     probe: prober.probe,
     broken: Deferred.await(broken)
   }
 })
 
-function makeProber({ secret, url }: LoadOptions, sent: Array<Sent>) {
+interface Tally {
+  readonly sent: Array<Sent>
+  /** The ids of what is being sent, copies too. */
+  readonly open: Array<string>
+  acknowledged: number
+  released: number
+}
+
+interface Writing {
+  readonly conversation: string
+  readonly luck: Luck
+  readonly permits: Queue.Queue<void>
+  readonly tally: Tally
+  readonly send: (event: Sent) => Effect.Effect<unknown, Refused | Unacknowledged>
+  readonly acknowledge: () => void
+}
+
+const write = Effect.fnUntraced(function* ({ acknowledge, conversation, luck, permits, send, tally }: Writing) {
+  const copy = (event: Sent, delayMs: number) =>
+    Effect.forkScoped(Effect.andThen(Effect.sleep(delayMs), send(event)), { startImmediately: true })
+  for (let nth = 1; ; nth++) {
+    yield* Queue.take(permits)
+    const event = eventOf(luck, conversation, nth)
+    tally.sent.push(event)
+    if (luck() < shares.twin) yield* copy(event, 0)
+    if (luck() < shares.copy) yield* copy(event, luck() * copyDelayMaxMs)
+    yield* send(event)
+    acknowledge()
+  }
+})
+
+function makeProber({ secret, url }: LoadOptions) {
+  const sent: Array<Sent> = []
   const key = keyOf(secret)!
   const acknowledgements: Array<Acknowledgement> = []
   let open: Sent | undefined
@@ -159,7 +178,7 @@ function makeProber({ secret, url }: LoadOptions, sent: Array<Sent>) {
     }
     return { status, retryAfter: response.headers.get("retry-after") }
   })
-  return { probe, acknowledgements }
+  return { probe, sent, acknowledgements }
 }
 
 const words = "lorem ipsum “dolor” sit amet, naïve 你好 🙂👩‍👩‍👧 \\n {json: [1]} — façade".split(" ")

@@ -150,7 +150,11 @@ const atRest = Effect.fnUntraced(function* (world: World) {
   })
   return yield* Effect.timeoutOrElse(rests, {
     duration: restMaxMs,
-    orElse: () => new Stuck({ message: `it does not come to rest: ${JSON.stringify(metrics)}` })
+    orElse: () => {
+      const { acknowledgedCount, open, released } = world.load
+      const sending = `${acknowledgedCount()} of ${released()} acknowledged, being sent: ${open()}`
+      return new Stuck({ message: `it does not come to rest: ${JSON.stringify(metrics)}; ${sending}` })
+    }
   })
 })
 

@@ -5,63 +5,11 @@
 import { setTimeout as wait } from "node:timers/promises"
 import { Effect } from "effect"
 import { expect, test } from "vitest"
-import { type ClientOptions, type Dialogue, openClient } from "./order-form-client.ts"
+import { type ClientOptions, openClient } from "./order-form-client.ts"
+import { brisk, type Dialogue, fickle, hasty, rest, said, silent } from "./order-form-dialogues.ts"
 import type { Death } from "./order-form-process.ts"
 import { createShop, query, recordOf } from "./order-form-record.ts"
 import { withDatabase } from "./postgres.ts"
-
-const silent: Dialogue = [
-  "> hello",
-  "< 1. What would you like to order?",
-  "< Are you still there? What would you like to order?",
-  "> tea",
-  "< 2. How many of it?",
-  "< Are you still there? How many of it?",
-  "> many",
-  "< That is no number. How many of it?",
-  "> 3",
-  "< 3. Where shall it go?",
-  "< Are you still there? Where shall it go?",
-  "> 1 Harbour Street",
-  "< Order 1 is placed."
-]
-const brisk: Dialogue = [
-  "> hello",
-  "< 1. What would you like to order?",
-  "> tea",
-  "< 2. How many of it?",
-  "> 3",
-  "< 3. Where shall it go?",
-  "> 1 Harbour Street",
-  "< Order 1 is placed."
-]
-const hasty: Dialogue = [
-  "> hello",
-  "> tea",
-  "> 3",
-  "> 1 Harbour Street",
-  "< 1. What would you like to order?",
-  "< 2. How many of it?",
-  "< 3. Where shall it go?",
-  "< Order 1 is placed."
-]
-const fickle: Dialogue = [
-  "> hello",
-  "< 1. What would you like to order?",
-  "> tea",
-  "< 2. How many of it?",
-  "> Cancel",
-  "< Nothing is ordered.",
-  "> cancel",
-  "> hello again",
-  "< 1. What would you like to order?",
-  "> coffee",
-  "< 2. How many of it?",
-  "> 2",
-  "< 3. Where shall it go?",
-  "> 1 Harbour Street",
-  "< Order 1 is placed."
-]
 
 const options: Omit<ClientOptions, "url" | "account"> = {
   release: 2,
@@ -108,11 +56,16 @@ const cases = [
 
 const lanes = 3
 
+/** As if nobody had run for long. */
+const overdue = `update conversation set timers = jsonb_set(timers, '{0,dueAtMs}', '1'), wake_at_ms = 1
+  where jsonb_array_length(timers) = 1`
+
 /** What was counted of an account, and does not agree with its rows. */
 const uneven = `
-  select account, term, count::integer from tally except
-  (select account, fate, count(*)::integer from inbound group by 1, 2
-    union all select account, 'accepted', count(*)::integer from inbound group by 1)`
+  with counted as (select account, term, count::integer from tally),
+    kept as (select account, fate, count(*)::integer from inbound group by 1, 2
+      union all select account, 'accepted', count(*)::integer from inbound group by 1)
+  (select * from counted except select * from kept) union all (select * from kept except select * from counted)`
 
 test("whatever write it dies before or after, everybody is told the same, once", { timeout: 180_000 }, () =>
   Effect.gen(function* () {
@@ -155,9 +108,6 @@ test("whatever write it dies before or after, everybody is told the same, once",
   }).pipe(Effect.scoped, Effect.runPromise)
 )
 
-const said = (dialogue: Dialogue, to: string) => dialogue.slice(0, dialogue.indexOf(to as Dialogue[number]) + 1)
-const rest = (dialogue: Dialogue, from: string) => dialogue.slice(said(dialogue, from).length)
-
 test("a reminder that came due while the process was dead is sent by the next one, once", { timeout: 60_000 }, () =>
   Effect.gen(function* () {
     const url = yield* fresh
@@ -172,6 +122,25 @@ test("a reminder that came due while the process was dead is sent by the next on
       await client.talk("silent", ["< Are you still there? What would you like to order?"])
       expect((await recordOf(url, "a", "silent")).state).toMatchObject([{ value: { asking: "what" }, timers: [] }])
       await client.talk("silent", ["> tea", "< 2. How many of it?"])
+    })
+  }).pipe(Effect.scoped, Effect.runPromise)
+)
+
+test("the time in which nobody ran is not the shop's", { timeout: 60_000 }, () =>
+  Effect.gen(function* () {
+    const url = yield* fresh
+    const client = yield* openClient({ ...options, url, account: "a", shop: "silent" })
+    yield* Effect.promise(async () => {
+      await client.talk("one", brisk.slice(0, -1))
+      for (const attempt of [1, 2, 3]) {
+        const placing =
+          "select 1 from conversation where value = '\"placing\"' and (context -> 'attempt')::integer = $1"
+        await client.until("it is placed", async () => (await query(url, placing, [attempt])).length === 1)
+        await client.kill()
+        await query(url, overdue)
+        client.start({ shop: attempt === 3 ? "open" : "silent" })
+      }
+      await client.talk("one", brisk.slice(-1))
     })
   }).pipe(Effect.scoped, Effect.runPromise)
 )
@@ -223,11 +192,7 @@ test("version 2 goes on wherever version 1 was left", { timeout: 60_000 }, () =>
         { thread: "idle", version: 1, value: "idle" },
         { thread: "placing", version: 1, value: "placing" }
       ])
-      // As long as the reminders wait for, nobody runs.
-      await query(
-        url,
-        `update conversation set timers = jsonb_set(timers, '{0,dueAtMs}', '1'), wake_at_ms = 1 where value ? 'asking'`
-      )
+      await query(url, overdue)
       client.start({ release: 2, shop: "open" })
       await Promise.all(
         [...all, { thread: "idle", after: brisk }].map(({ after, thread }) => client.talk(thread, after))
@@ -251,10 +216,8 @@ test("what an unknown version stored is refused in words and left as it is", { t
     yield* Effect.promise(async () => {
       await client.talk("one", said(brisk, "< 2. How many of it?"))
       await client.kill()
-      await query(
-        url,
-        "update conversation set version = 3, wake_at_ms = 1, timers = jsonb_set(timers, '{0,dueAtMs}', '1')"
-      )
+      await query(url, overdue)
+      await query(url, "update conversation set version = 3")
       const tables = ["conversation", "event", "message"]
       const rows = () => Promise.all(tables.map((table) => query(url, `select * from ${table}`)))
       const before = await rows()

@@ -1,5 +1,7 @@
 /** Joins the order form to a shop: all that a developer writes beside the machine. */
-import { Effect, Fiber, Schedule } from "effect"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import type { Actor, Behaviour, Facts } from "../../src/actors/actor.ts"
 import type { Journal, PendingInbound, Rows } from "../../src/store/journal.ts"
 import {

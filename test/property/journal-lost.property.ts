@@ -56,36 +56,55 @@ const examples: Array<[Losses]> = [
   [{ writes: [calm("accept"), calm("entry"), calm("poison")], cuts: ["before", "nothing", "after"] }]
 ]
 
+interface Life {
+  readonly outcomes: ReadonlyArray<Outcome>
+  /** The positions of which the first owner's journal told that they are new, in the order in which it did. */
+  readonly rung: ReadonlyArray<number>
+  /** Those of the events that it wrote. */
+  readonly written: ReadonlyArray<number>
+}
+
 const live = ({ cuts, writes }: Losses, account = randomId()) =>
   Effect.gen(function* () {
     for (const [n, { kind }] of writes.entries())
-      if (kind === "attempt") yield* bench.second.journal.commit(entryOf(account, n, "second", 1))
-    bench.proxy.plan(...cuts)
+      if (kind === "attempt") yield* bench.second.journal.commit(entryOf(account, n, "second"))
+    const rung: Array<number> = []
     const deeds = writes.flatMap(({ isContested, kind }, n) =>
-      owners.filter((owner) => isContested || owner === "first").map((owner) => ({ kind, n, owner }))
+      owners.filter((owner) => isContested || owner === "first").map((owner) => ({ account, kind, n, owner, rung }))
     )
-    const told = yield* Effect.forEach(
-      deeds,
-      ({ kind, n, owner }) => tell(bench[owner].journal, account, kind, n, owner),
-      {
-        concurrency: "unbounded"
-      }
-    )
+    bench.proxy.plan(...cuts)
+    const told = yield* Effect.forEach(deeds, (deed) => tell(deed), { concurrency: "unbounded" })
     bench.proxy.plan()
-    return yield* Effect.forEach(writes, ({ kind }, n) =>
+    const outcomes = yield* Effect.forEach(writes, ({ kind }, n) =>
       Effect.map(rowsOf(kind, account, n), (rows): Outcome => {
         return { kind, rows, told: new Map(deeds.flatMap((deed, i) => (deed.n === n ? [[deed.owner, told[i]!]] : []))) }
       })
     )
+    yield* tell({ account, kind: "accept", n: writes.length, owner: "first", rung })
+    const written = yield* bench.second.database.query((db) => {
+      const rows = db.selectFrom("inbound").select("position").where("account", "=", `test/${account}`)
+      return rows.where("text", "=", "first").orderBy("position").execute()
+    })
+    return { outcomes, rung, written: written.map(({ position }) => position) } satisfies Life
   })
 
-const tell = (journal: Journal["Service"], account: string, kind: Outcome["kind"], n: number, owner: Owner) => {
+interface Deed {
+  readonly account: string
+  readonly kind: Outcome["kind"]
+  readonly n: number
+  readonly owner: Owner
+  readonly rung: Array<number>
+}
+
+function tell({ account, kind, n, owner, rung }: Deed, { journal } = bench[owner]) {
   const known = { channel: "test", account, thread: `${n}`, eventKey: `${n}`, user: { id: "ada" } }
+  const ring: Parameters<Journal["Service"]["accept"]>[1] = ({ duplicate, position }) =>
+    void (owner === "first" && !duplicate && rung.push(position))
   const write: Effect.Effect<unknown, FencedOff | Refused | Unavailable> =
     kind === "accept" || kind === "poison"
-      ? journal.accept({ ...known, text: kind === "poison" ? "\0" : owner }, () => {})
+      ? journal.accept({ ...known, text: kind === "poison" ? "\0" : owner }, ring)
       : kind === "entry"
-        ? journal.commit(entryOf(account, n, owner, 1))
+        ? journal.commit(entryOf(account, n, owner))
         : journal.begin({ conversation: `test/${account}/${n}`, key: `${account}-${n}`, n: 1, atMs: atMsOf(owner) })
   return Effect.map(Effect.exit(write), (exit): Told => {
     if (Exit.isSuccess(exit)) return (exit.value as { duplicate?: boolean } | undefined)?.duplicate ? "others" : "mine"
@@ -99,11 +118,11 @@ const tell = (journal: Journal["Service"], account: string, kind: Outcome["kind"
 
 const atMsOf = (owner: Owner) => (owner === "first" ? 1 : 2)
 
-function entryOf(account: string, n: number, owner: Owner, seq: number): Entry {
+function entryOf(account: string, n: number, owner: Owner): Entry {
   const outbound = { key: `${account}-${n}`, turn: 1, text: owner, outcome: "answered" } as const
   return {
     conversation: `test/${account}/${n}`,
-    seq,
+    seq: 1,
     atMs: atMsOf(owner),
     event: { type: owner },
     snapshot: { machine: "test", version: 1, value: "done", context: {} },
@@ -141,6 +160,36 @@ test.each(["before away", "after away"] as const)(
     }).pipe(Effect.scoped, Effect.provide(TestClock.layer()), Effect.runPromise)
 )
 
+const j4 =
+  "J4: a row that PostgreSQL will never take is refused alone; a database that takes nothing is unavailable to all"
+test(j4, () =>
+  Effect.gen(function* () {
+    const { first, proxy, second } = yield* openTwoOwners
+    const account = randomId()
+    const tellAll = (from: number) =>
+      Effect.forEach(
+        (["accept", "poison", "entry"] as const).map((kind, n) => ({ kind, n: from + n })),
+        ({ kind, n }) => tell({ account, kind, n, owner: "first", rung: [] }, first),
+        { concurrency: "unbounded" }
+      )
+    const become = (mode: "on" | "off") =>
+      second.database.query((db) => {
+        const alter = `execute format('alter database %I set default_transaction_read_only = ${mode}', current_database())`
+        return sql.raw(`do $$ begin ${alter}; end $$`).execute(db)
+      })
+    expect(yield* tellAll(0)).toEqual(["mine", "refused", "mine"])
+    // It holds for connections that are opened from then on.
+    yield* become("on")
+    proxy.plan("before")
+    yield* tellAll(10)
+    for (const from of [20, 30]) expect(yield* tellAll(from)).toEqual(["unwritten", "unwritten", "unwritten"])
+    yield* become("off")
+    proxy.plan("before")
+    yield* tellAll(40)
+    expect(yield* tellAll(50)).toEqual(["mine", "refused", "mine"])
+  }).pipe(Effect.scoped, Effect.runPromise)
+)
+
 /** One turn of the event loop, in which sockets are heard. */
 const turn = Effect.promise(() => new Promise<void>((resume) => setImmediate(resume)))
 
@@ -166,7 +215,7 @@ const rowsOf = (kind: Outcome["kind"], account: string, n: number) =>
     ({ rows }) => rows.map(({ by }) => by)
   )
 
-const property = (title: string, check: (outcomes: ReadonlyArray<Outcome>) => void) =>
+const property = (title: string, check: (life: Life) => void) =>
   test(title, () =>
     fc.assert(
       fc.asyncProperty(losses, async (losses) => check(await Effect.runPromise(live(losses)))),
@@ -175,7 +224,7 @@ const property = (title: string, check: (outcomes: ReadonlyArray<Outcome>) => vo
   )
 
 const j2 = "J2: an entry or attempt whose key another owner wrote is fenced off; one of our own is done"
-property(j2, (outcomes) => {
+property(j2, ({ outcomes }) => {
   for (const { rows, told } of outcomes) {
     for (const [owner, is] of told) {
       if (is === "mine") expect(rows).toEqual([owner])
@@ -185,7 +234,7 @@ property(j2, (outcomes) => {
 })
 
 const j3 = "J3: a write whose answer was lost is read back by its entry id before its caller is told anything"
-property(j3, (outcomes) => {
+property(j3, ({ outcomes }) => {
   for (const { kind, rows, told } of outcomes) {
     expect(rows.length).toBeLessThanOrEqual(1)
     for (const [owner, is] of told) {
@@ -196,16 +245,22 @@ property(j3, (outcomes) => {
   }
 })
 
+const rings =
+  "every event that is written is told of once as new, in the order of positions, even if its caller was not"
+property(rings, ({ rung, written }) => {
+  expect(rung).toEqual(written)
+})
+
 test("what was accepted is counted once, however often its connection was lost", () =>
   fc.assert(
     fc.asyncProperty(losses, async (losses) => {
       const account = randomId()
-      const outcomes = await Effect.runPromise(live(losses, account))
+      const { outcomes } = await Effect.runPromise(live(losses, account))
       const counts = (await Effect.runPromise(census(bench.second.database))).filter(
         (one) => one.account === `test/${account}`
       )
-      const accepted = outcomes.filter(({ kind, rows }) => kind === "accept" && rows.length === 1).length
-      expect(counts.map(({ count }) => count)).toEqual(accepted === 0 ? [] : [accepted, accepted])
+      const accepted = outcomes.filter(({ kind, rows }) => kind === "accept" && rows.length === 1).length + 1
+      expect(counts.map(({ count }) => count)).toEqual([accepted, accepted])
     }),
     { numRuns: 15, interruptAfterTimeLimit: 30_000 }
   ))
@@ -213,7 +268,7 @@ test("what was accepted is counted once, however often its connection was lost",
 test("the losses above leave everybody told everything, of rows of both owners and of none", async () => {
   const outcomes: Array<Outcome> = []
   for (const sample of fc.sample(losses, { numRuns: 60, seed: 1 }))
-    outcomes.push(...(await Effect.runPromise(live(sample))))
+    outcomes.push(...(await Effect.runPromise(live(sample))).outcomes)
   const told = outcomes.flatMap(({ rows, told }) => [...told].map(([owner, is]) => `${owner}: ${is}, by ${rows}`))
   expect(told).toEqual(
     expect.arrayContaining([

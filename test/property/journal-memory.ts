@@ -1,7 +1,7 @@
 /**
  * The journal in memory: the same port without a disk, for tests of what stands on it and for the journal's own laws.
  */
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
 import { accountId, conversationId, partsOf } from "../../src/domain/ids.ts"
 import { type Fate, type Inbound, storable } from "../../src/domain/inbound.ts"
 import {
@@ -9,10 +9,11 @@ import {
   type Due,
   type Entry,
   FencedOff,
-  Journal,
+  type Journal,
   type MessageRow,
   type PendingInbound,
-  Refused
+  Refused,
+  type Stored
 } from "../../src/store/journal.ts"
 
 interface InboundRow extends PendingInbound {
@@ -34,8 +35,6 @@ export class Tables {
   readonly outbound: Array<OutboundRow> = []
   readonly letters: Array<DeadLetter> = []
 }
-
-export const layerMemory = Layer.sync(Journal, () => memoryJournal(new Tables()))
 
 export function memoryJournal(tables: Tables): Journal["Service"] {
   const last = (id: string) => tables.entries.findLast(({ conversation }) => conversation === id)
@@ -70,11 +69,13 @@ export function memoryJournal(tables: Tables): Journal["Service"] {
       }),
     load: (conversation, pendingMax) =>
       Effect.sync(() => {
-        const { defects, handled = 0, messageSeq, seq, snapshot, timers } = last(conversation) ?? ({} as Partial<Entry>)
+        const stored = last(conversation)
         const isPending = (row: InboundRow) => row.conversation === conversation && row.fate === undefined
-        const pending = tables.inbound.filter((row) => isPending(row) && row.position > handled).slice(0, pendingMax)
-        const stored = seq === undefined ? undefined : { seq, snapshot, timers, handled, defects, messageSeq }
-        return structuredClone({ stored, pending: pending.map(({ account: _, ...row }) => row) }) as never
+        const pending = tables.inbound.filter((row) => isPending(row) && row.position > (stored?.handled ?? 0))
+        return structuredClone({
+          stored: stored && storedOf(stored),
+          pending: pending.slice(0, pendingMax).map(({ account: _, fate: __, ...row }) => row)
+        })
       }),
     due: (conversation, dueMax) =>
       Effect.sync(() => {
@@ -130,6 +131,10 @@ function commit(tables: Tables, entry: Entry) {
     ...owed.map((row) => ({ outbound: row, atMs, dueAtMs: atMs, results: [], state: "due" as const }))
   )
   return owed
+}
+
+const storedOf = ({ defects, handled, messageSeq, seq, snapshot, timers }: Entry): Stored => {
+  return { defects, handled, messageSeq, seq, snapshot, timers }
 }
 
 function dueOf({ atMs, dueAtMs, outbound, results }: OutboundRow): Due {

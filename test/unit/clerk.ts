@@ -162,8 +162,8 @@ export class Office {
   }
 
   /** Makes an event durable; whoever is to be told of it is told by the caller. */
-  bring(text: Words | (string & {})): PendingInbound {
-    const known = { channel: "test", account: "office", thread: "clerk", user: { id: "ada" }, text }
+  bring(text: Words | (string & {}), thread = "clerk"): PendingInbound {
+    const known = { channel: "test", account: "office", thread, user: { id: "ada" }, text }
     const { conversation, position } = Effect.runSync(
       memoryJournal(this.tables).accept({ ...known, eventKey: `${++this.#keys}` }, () => {})
     )

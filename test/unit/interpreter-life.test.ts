@@ -1,4 +1,4 @@
-/** The laws of the interpreter over more than one life of an actor: what was not offered, what dies, what is old, what rests. */
+/** The laws of the interpreter over several lives: what was not offered, what dies, what is old, and what rests. */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Latch } from "effect"
 import { TestClock } from "effect/testing"

@@ -1,4 +1,4 @@
-/** The laws of the interpreter, kept for a clerk: virtual time, a journal in memory, and a `perform` that writes down. */
+/** The laws of the interpreter, kept for a clerk: virtual time, and a `perform` that writes down what it was asked. */
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Latch } from "effect"
 import { TestClock } from "effect/testing"
