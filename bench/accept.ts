@@ -4,8 +4,8 @@
  *   node bench/accept.ts [--short]
  *
  * The floor is floor-accept.ts, on the same database, with the same requests at the same times. While Parley accepts it
- * also answers, which writes four times a turn: meanwhile background-turns.ts writes the same to another database of the
- * same server, at the same rate. That both did the same is shown as bytes of WAL and flushes a message. Parley is
+ * also answers, which writes four times a turn: meanwhile background-turns.ts writes the same to another database of
+ * the same server, at the same rate. That both did the same is shown as bytes of WAL and flushes a message. Parley is
  * stopped (SIGSTOP) while the floor is measured.
  */
 import { type ChildProcess, fork } from "node:child_process"

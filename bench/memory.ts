@@ -4,9 +4,9 @@
  *   node bench/memory.ts [--short]
  *
  * In this process: the registry, the interpreter and the journal of the server, PostgreSQL, and a scheduler whose model
- * answers at once. Each conversation has done one turn when it is weighed; the floor of its weight is a fiber of Effect that waits
- * on a bounded queue. A conversation is awake when it commits the event that woke it; the floor of that are a read and a
- * durable insert, one after the other, over the same connections.
+ * answers at once. Each conversation has done one turn when it is weighed; the floor of its weight is a fiber of
+ * Effect that waits on a bounded queue. A conversation is awake when it commits the event that woke it; the floor of
+ * that are a read and a durable insert, one after the other, over the same connections.
  */
 import { setTimeout as wait } from "node:timers/promises"
 import { parseArgs } from "node:util"

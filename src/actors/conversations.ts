@@ -97,14 +97,10 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
     forget(crashes, nowMs - intensity.withinMs)
   })
 
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      isClosed = true
-      const all = [...live.values()]
-      live.clear()
-      return Effect.forEach(all, ({ fiber }) => interruptAndWait(fiber), { discard: true, concurrency: 64 })
-    })
-  )
+  yield* Effect.addFinalizer(() => {
+    isClosed = true
+    return endAll(live)
+  })
   yield* Effect.forkScoped(Effect.forever(putToSleep))
 
   return {
@@ -128,6 +124,12 @@ function isFencedOff(error: unknown): boolean {
 
 function forget(crashes: Map<string, Restarts>, beforeMs: number): void {
   for (const [id, restarts] of crashes) if ((restarts.at(-1) ?? 0) < beforeMs) crashes.delete(id)
+}
+
+function endAll(live: Map<string, Live>): Effect.Effect<void> {
+  const all = [...live.values()]
+  live.clear()
+  return Effect.forEach(all, ({ fiber }) => interruptAndWait(fiber), { discard: true, concurrency: 64 })
 }
 
 const interruptAndWait = (fiber: Fiber.Fiber<never, unknown>) =>

@@ -22,7 +22,7 @@ import * as Result from "effect/Result"
 import type { AnyStateMachine, EventFromLogic } from "xstate"
 import { outboundKey } from "../domain/ids.ts"
 import type { Outbound } from "../domain/outbound.ts"
-import { begin, type Decision, decide, fire, type Situation, type Timer, without } from "../machines/decide.ts"
+import { begin, type Decision, decide, fire, type Situation, without } from "../machines/decide.ts"
 import { drainUnsafe } from "../store/drain.ts"
 import type { FencedOff, Journal, PendingInbound, Refused, Unavailable } from "../store/journal.ts"
 import { type Actor, type Behaviour, type Facts, Stopped } from "./actor.ts"
@@ -31,7 +31,6 @@ import { entryOf, hasRows, type Last, merge, noRows, situationOf, type Written }
 import { type Decided, inBounds, type Letter, type Told, withoutEffect } from "./letter.ts"
 
 export const defectsMax = 3
-const noTimers = new Map<string, Timer>()
 
 type End = FencedOff | Unavailable | Stopped
 
@@ -294,6 +293,6 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
 
   #stop(): Effect.Effect<void> {
     drainUnsafe(this.#mailbox)
-    return Effect.andThen(this.#alarms.rearm(noTimers), this.#behaviour.close)
+    return Effect.andThen(this.#alarms.stop(), this.#behaviour.close)
   }
 }

@@ -79,16 +79,17 @@ export function emptyAnswer({ answerTokensMax }: InferenceRequest): Answer {
 /** The tokens of one event. The finish comes with `[DONE]`: the usage stands behind the reason, if anywhere. */
 export function tokensOf(answer: Answer, { data, event }: SseEvent): Result.Result<ReadonlyArray<Token>, EngineError> {
   if (data === "[DONE]") return Result.map(finishOf(answer), (token) => [token])
-  const chunk = decodeChunk(data)
-  if (Result.isFailure(chunk))
+  const chunk = chunkOf(data)
+  if (chunk === undefined)
     return Result.fail(new EngineLost({ reason: "The model server sent what is no part of an answer." }))
-  const { choices = [], error, usage } = chunk.success
+  const { choices, error, usage } = chunk
   if (error !== undefined || event === "error") return Result.fail(errorWithin(data))
-  if (usage) answer.usage = { promptTokens: usage.prompt_tokens, answerTokens: usage.completion_tokens }
-  const [choice] = choices
-  if (choice?.finish_reason) answer.reason = choice.finish_reason === "length" ? "length" : "stop"
+  if (typeof usage?.prompt_tokens === "number" && typeof usage.completion_tokens === "number")
+    answer.usage = { promptTokens: usage.prompt_tokens, answerTokens: usage.completion_tokens }
+  const choice = Array.isArray(choices) ? choices[0] : undefined
+  if (typeof choice?.finish_reason === "string") answer.reason = choice.finish_reason === "length" ? "length" : "stop"
   const { content, reasoning_content: reasoning } = choice?.delta ?? {}
-  if (!content) return Result.succeed(reasoning ? [{ type: "progress" }] : [])
+  if (typeof content !== "string" || content === "") return Result.succeed(reasoning ? [{ type: "progress" }] : [])
   answer.deltas++
   answer.textChars += content.length
   const text: Token = { type: "text", text: content }
@@ -148,24 +149,26 @@ function problemOf(body: string): { readonly message: string; readonly tooLong?:
   return { message, tooLong: new PromptTooLong({ tokens: n_prompt_tokens, tokensMax: n_ctx }) }
 }
 
-const maybe = <S extends Schema.Constraint>(schema: S) => Schema.optional(Schema.NullOr(schema))
+/** One of many a second, so by hand: a schema takes ten times as long. What is not of its form is not there. */
+interface Chunk {
+  readonly choices?: ReadonlyArray<{ readonly delta?: Delta | null; readonly finish_reason?: unknown } | null>
+  readonly usage?: { readonly prompt_tokens?: unknown; readonly completion_tokens?: unknown } | null
+  readonly error?: unknown
+}
 
-const decodeChunk = Schema.decodeUnknownResult(
-  Schema.fromJsonString(
-    Schema.Struct({
-      choices: Schema.optional(
-        Schema.Array(
-          Schema.Struct({
-            delta: maybe(Schema.Struct({ content: maybe(Schema.String), reasoning_content: maybe(Schema.String) })),
-            finish_reason: maybe(Schema.String)
-          })
-        )
-      ),
-      usage: maybe(Schema.Struct({ prompt_tokens: Schema.Number, completion_tokens: Schema.Number })),
-      error: Schema.optional(Schema.Unknown)
-    })
-  )
-)
+interface Delta {
+  readonly content?: unknown
+  readonly reasoning_content?: unknown
+}
+
+function chunkOf(data: string): Chunk | undefined {
+  try {
+    const chunk: unknown = JSON.parse(data)
+    return typeof chunk === "object" && chunk !== null ? chunk : undefined
+  } catch {
+    return undefined
+  }
+}
 
 const decodeProblem = Schema.decodeUnknownResult(
   Schema.fromJsonString(

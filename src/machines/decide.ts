@@ -73,8 +73,6 @@ export function without<M extends AnyStateMachine>(situation: Situation<M>, { id
   return { ...situation, timers }
 }
 
-const noTimers: Timers = new Map()
-
 function sort<M extends AnyStateMachine>(
   snapshot: SnapshotFrom<M>,
   timersBefore: Timers,
@@ -82,18 +80,22 @@ function sort<M extends AnyStateMachine>(
   executables: ReadonlyArray<ExecutableActionObject>,
   nowMs: number
 ): Decision<M> {
-  const timers = new Map(timersBefore)
+  let timers = timersBefore as Map<string, Timer>
+  const changed = () => {
+    if (timers === timersBefore) timers = new Map(timersBefore)
+    return timers
+  }
   let armings = armingsBefore
   const actions: Array<EmittedFrom<M>> = []
   for (const { params, type } of executables) {
     switch (type) {
       case "xstate.raise": {
         const { delay, event, id } = params as { id: string; event: EventObject; delay: number }
-        timers.set(id, { id, event: event.type, armed: ++armings, dueAtMs: nowMs + delay })
+        changed().set(id, { id, event: event.type, armed: ++armings, dueAtMs: nowMs + delay })
         break
       }
       case "xstate.cancel":
-        timers.delete((params as { sendId: string }).sendId)
+        if (timers.has((params as { sendId: string }).sendId)) changed().delete((params as { sendId: string }).sendId)
         break
       case "xstate.emit":
         actions.push((params as { event: EmittedFrom<M> }).event)
@@ -102,5 +104,5 @@ function sort<M extends AnyStateMachine>(
         throw new Error(`${type} is not an action of a pure machine: emit a named one instead`)
     }
   }
-  return [{ snapshot, timers: timers.size === 0 ? noTimers : timers, armings }, actions]
+  return [{ snapshot, timers, armings }, actions]
 }

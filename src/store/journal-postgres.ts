@@ -5,7 +5,8 @@
  *   J2. An entry or attempt whose key another owner wrote is fenced off; one of our own is done.
  *   J3. A write whose answer was lost is read back by its entry id before its caller is told anything.
  *   J4. A row that PostgreSQL will never take is refused alone; a database that takes nothing is unavailable to all.
- *   J5. `onAccepted` is called for every event that was written, in the order of positions, also where its own caller was
+ *   J5. `onAccepted` is called for every event that was written, in the order of positions, also where its own caller
+ *       was
  *       told that nobody knows.
  */
 import * as Clock from "effect/Clock"
@@ -44,8 +45,7 @@ export const layer = ({ limits, owner }: JournalOptions) =>
         ownerOf: ownerOf,
         onWritten: tellAccepted
       })
-      let entries = 0
-      const entry = () => uuidOf(owner, ++entries)
+      const entry = uuids(owner)
       const write = Effect.fnUntraced(function* (queued: Queued) {
         return yield* Effect.catchTag(put(queued), "WriterFull", ({ queueMax }) =>
           Effect.fail(new Unavailable({ reason: `${queueMax} writes are waiting for PostgreSQL` }))
@@ -242,7 +242,11 @@ const exitOfFound = Effect.fnUntraced(function* (
   return Exit.succeed(write.kind === "entry" ? yield* readOwed(database, write.body) : undefined)
 })
 
-function uuidOf(owner: string, count: number): string {
-  const hex = owner.slice(0, 16) + count.toString(16).padStart(16, "0")
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-")
+function uuids(owner: string): () => string {
+  const prefix = `${owner.slice(0, 8)}-${owner.slice(8, 12)}-${owner.slice(12, 16)}-`
+  let count = 0
+  return () => {
+    const hex = (++count).toString(16).padStart(16, "0")
+    return `${prefix}${hex.slice(0, 4)}-${hex.slice(4)}`
+  }
 }
