@@ -1,0 +1,29 @@
+/** Events of which nobody could say whether they were written: whoever answers them learns of them in time. */
+import { Effect } from "effect"
+import { expect, test } from "vitest"
+import { openTwoOwners } from "./postgres-journal.ts"
+
+test.each([
+  ["after away", ["first", "lost", "next"]],
+  ["before away", ["first", "next"]]
+] as const)(
+  "J5: `onAccepted` is called for every event that was written, in the order of positions (cut %s)",
+  (fate, written) =>
+    Effect.gen(function* () {
+      const { first, proxy } = yield* openTwoOwners
+      const rung: Array<{ readonly key: string; readonly position: number }> = []
+      const accept = (key: string) =>
+        first.journal.accept(
+          { channel: "test", account: "a", thread: "t", eventKey: key, user: { id: "ada" }, text: key },
+          ({ position }) => rung.push({ key, position })
+        )
+      yield* accept("first")
+      proxy.plan(fate)
+      expect(yield* Effect.flip(accept("lost"))).toMatchObject({ _tag: "Unavailable", mayBeWritten: true })
+      expect(rung).toHaveLength(1)
+      proxy.comeBack()
+      yield* accept("next")
+      expect(rung.map(({ key }) => key)).toEqual(written)
+      expect(rung).toEqual(rung.toSorted((a, b) => a.position - b.position))
+    }).pipe(Effect.scoped, Effect.runPromise)
+)
