@@ -85,7 +85,6 @@ const live = ({ mailboxMax, steps }: Story): Promise<Life> =>
         else for (const one of pending) if (!actor.offer(one)) refusedOffers++
       }
     }
-    actor.wake()
     for (let ticks = 0; ticks < ticksMax && !actor.rest(Infinity); ticks++) yield* Effect.yieldNow
     expect(fiber.pollUnsafe()).toBeUndefined()
     return { office, brought, refusedOffers, left }

@@ -11,12 +11,12 @@ import { alarmMs, type Clerk, Office } from "./clerk.ts"
 const settle = Effect.repeat(TestClock.adjust(0), { times: 40 })
 const upTo = (last: number) => Array.from({ length: last }, (_, index) => index + 1)
 
-/** Reads wait while the gate is closed. */
+/** What is read comes, and what is to be written goes, while the gate is open. */
 const slowly =
   (gate: Latch.Latch) =>
   (journal: Journal["Service"]): Journal["Service"] => ({
     ...journal,
-    load: (conversation, pendingMax) => Latch.whenOpen(gate)(journal.load(conversation, pendingMax)),
+    load: (conversation, pendingMax) => Effect.tap(journal.load(conversation, pendingMax), Latch.await(gate)),
     commit: (entry) => Latch.whenOpen(gate)(journal.commit(entry))
   })
 
@@ -48,6 +48,23 @@ it.effect(`${e5}: while it starts`, () =>
     yield* Latch.open(gate)
     yield* settle
     expect([office.handled, office.tables.entries.length]).toEqual([upTo(11), 11])
+  })
+)
+
+it.effect(`${e5}: while it reads what it was not told of`, () =>
+  Effect.gen(function* () {
+    const gate = yield* Latch.make(true)
+    const office = new Office({}, slowly(gate))
+    const { actor } = yield* office.open()
+    yield* settle
+    yield* Latch.close(gate)
+    office.bring("a note")
+    actor.wake()
+    yield* settle
+    for (const _ of upTo(9)) actor.offer(office.bring("a note"))
+    yield* Latch.open(gate)
+    yield* settle
+    expect([office.handled, office.tables.entries.length]).toEqual([upTo(10), 10])
   })
 )
 

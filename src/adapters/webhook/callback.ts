@@ -2,6 +2,7 @@
 import * as http from "node:http"
 import * as https from "node:https"
 import { urlToHttpOptions } from "node:url"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Ambiguous, NotSent } from "../adapter.ts"
@@ -17,7 +18,7 @@ export interface Callback {
   readonly post: (
     headers: Readonly<Record<string, string>>,
     body: string,
-    timeout: number
+    timeout: Duration.Input
   ) => Effect.Effect<Answer, NotSent | Ambiguous>
 }
 
@@ -39,7 +40,7 @@ export const openCallback = (url: URL): Effect.Effect<Callback, never, Scope.Sco
     const connected = isSecure ? "secureConnect" : "connect"
     const fixed = ["host", url.host, "user-agent", "parley", "content-type", "application/json"]
 
-    const exchange = (headers: ReadonlyArray<string>, body: string, progress: Progress, timeout: number) =>
+    const exchange = (headers: ReadonlyArray<string>, body: string, progress: Progress) =>
       Effect.callback<Answer, NotSent | Ambiguous>((resume) => {
         // A flat list is written as it is: half the CPU of a record of headers.
         const sent = request({ ...target, headers }, (response) => {
@@ -52,10 +53,6 @@ export const openCallback = (url: URL): Effect.Effect<Callback, never, Scope.Sco
           else socket.once(connected, () => (progress.hasLeft = true))
         })
         sent.on("error", (error: NodeJS.ErrnoException) => resume(outcomeOf(progress, error.code ?? error.message)))
-        sent.setTimeout(timeout, () => {
-          resume(outcomeOf(progress, "no answer in time"))
-          sent.destroy()
-        })
         sent.end(body)
         return Effect.sync(() => sent.destroy())
       })
@@ -65,7 +62,9 @@ export const openCallback = (url: URL): Effect.Effect<Callback, never, Scope.Sco
         Effect.suspend(() => {
           const progress: Progress = { hasLeft: false }
           const list = [...fixed, "content-length", `${Buffer.byteLength(body)}`, ...Object.entries(headers).flat()]
-          return exchange(list, body, progress, timeout)
+          return exchange(list, body, progress).pipe(
+            Effect.timeoutOrElse({ duration: timeout, orElse: () => outcomeOf(progress, "no answer in time") })
+          )
         })
     }
   })
