@@ -19,7 +19,7 @@ import { atMost, type Figure, print, tableOf } from "./figures.ts"
 import { LeanClient } from "./lean-http.ts"
 import { requestOf } from "./load.ts"
 import { printPlace } from "./place.ts"
-import { cpuMsOf, rssMbOf } from "./process-stat.ts"
+import { cpuMsOf, residentMbOf } from "./process-stat.ts"
 import { openFolder, type ParleyOptions, startParley } from "./world.ts"
 
 const { short } = parseArgs({ options: { short: { type: "boolean", default: false } } }).values
@@ -43,7 +43,7 @@ async function start(options: ParleyOptions, end: NodeJS.Signals): Promise<Start
   )
   if (status !== 202) throw new Error(`the first event was answered ${status}`)
   const acceptedMs = parley.readyMs + performance.now() - readyAtMs
-  const started = { acceptedMs, cpuMs: cpuMsOf(parley.pid), rssMb: rssMbOf(parley.pid) }
+  const started = { acceptedMs, cpuMs: cpuMsOf(parley.pid), rssMb: residentMbOf(parley.pid).all }
   client.close()
   if (end === "SIGKILL") {
     const ended = once(parley.child, "exit")
@@ -53,8 +53,10 @@ async function start(options: ParleyOptions, end: NodeJS.Signals): Promise<Start
   return started
 }
 
-const bare = `import { createServer } from "node:http"
-const server = createServer((_, response) => response.end()).listen(0, "127.0.0.1", () => console.log(server.address().port))`
+const bare = `
+  import { createServer } from "node:http"
+  const server = createServer((_, response) => response.end())
+  server.listen(0, "127.0.0.1", () => process.stdout.write(server.address().port + "\\n"))`
 
 async function startBare(): Promise<number> {
   const spawnedMs = performance.now()

@@ -17,7 +17,7 @@ import { instrumentFlags, loopDelayDuring } from "./instrument.ts"
 import { LeanClient } from "./lean-http.ts"
 import { arrivals, type Message, messagesOf, nowMs, requestOf, sendAll, sendAtTheirTimes } from "./load.ts"
 import { printPlace, query } from "./place.ts"
-import { cpuMsOf, familyCpuMsOf, rssMbOf } from "./process-stat.ts"
+import { cpuMsOf, familyCpuMsOf, residentMbOf } from "./process-stat.ts"
 import { openFolder, openPostgres, type Parley, type Postgres, startParley } from "./world.ts"
 
 const { deltas, short } = parseArgs({
@@ -46,7 +46,8 @@ const seen = {
   fullParleyMs: [] as Array<number>,
   fullPostgresMs: [] as Array<number>,
   inserts: [] as Array<number>,
-  rssMb: [] as Array<number>
+  rssMb: [] as Array<number>,
+  ownMb: [] as Array<number>
 }
 
 interface Bench {
@@ -220,7 +221,8 @@ function figures(): ReadonlyArray<Figure> {
     }),
     line("Parley's CPU a turn, flat out", "ms", seen.fullParleyMs),
     line("PostgreSQL's CPU a turn, flat out", "ms", seen.fullPostgresMs),
-    line("resident memory after it", "MB", seen.rssMb, { target: atMost(150) })
+    line("resident memory after it", "MB", seen.rssMb, { target: atMost(150) }),
+    line("of it without pages of files, such as of node itself", "MB", seen.ownMb)
   ]
 }
 
@@ -244,7 +246,9 @@ async function main(): Promise<void> {
     await paced(bench, name, name)
     await watched(bench, name, name)
     await closedLoop(bench, name)
-    seen.rssMb.push(rssMbOf(parley.pid))
+    const { all, own } = residentMbOf(parley.pid)
+    seen.rssMb.push(all)
+    seen.ownMb.push(own)
     await inserts(postgres)
   }
   client.close()

@@ -120,6 +120,7 @@ const start = Effect.fn("start")(function* (
     bodyMaxBytes: config.limits.bodyMaxBytes,
     token: config.token,
     accountOf: (id) => accounts.get(id),
+    configured,
     health: healthOf(observed),
     metrics: metricsOf(observed)
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))

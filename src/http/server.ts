@@ -10,20 +10,16 @@ import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type { Account } from "../actors/account.ts"
 import { type Health, healthRoutes } from "./health.ts"
 import { metricsRoute } from "./metrics.ts"
 import { notFound } from "./problem.ts"
-import { webhookRoute } from "./webhook-route.ts"
+import { type WebhookRouteOptions, webhookRoute } from "./webhook-route.ts"
 
-export interface HttpOptions {
+export interface HttpOptions extends WebhookRouteOptions {
   readonly host: string
   readonly port: number
-  readonly bodyMaxBytes: number
   /** The bearer of the operator's routes; without one they are open to this machine. */
   readonly token: Redacted.Redacted | undefined
-  /** The account of `channel/account`, while it is open. */
-  readonly accountOf: (id: string) => Account | undefined
   readonly health: Effect.Effect<Health>
   /** Prometheus' text format. */
   readonly metrics: Effect.Effect<string>
@@ -53,7 +49,7 @@ export const listen = Effect.fn("Http.listen")(function* (
   const routes = Layer.mergeAll(
     ...healthRoutes(options.health),
     metricsRoute(options.metrics, options.token),
-    webhookRoute(options.accountOf, options.bodyMaxBytes),
+    webhookRoute(options),
     HttpRouter.add("*", "*", notFound)
   )
   const app = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(

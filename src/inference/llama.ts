@@ -67,6 +67,7 @@ export interface Counts {
 
 const defaults = { gpu: false, stepTokensMax: 256, restartDelayMinMs: 100, restartDelayMaxMs: 10_000 } as const
 const busyRetryAfterMs = 1_000
+const firstDeathsMax = 3
 /** A worker is silent when this many equal parts of its time pass without a word: one late wake-up of ours is none. */
 const silentTicksMax = 4
 
@@ -81,6 +82,7 @@ export const openLlama = Effect.fn("openLlama")(function* (
     ready: yield* Latch.make(),
     running: new Map(),
     counts: { restarts: 0, steps: 0, rows: 0, tokens: 0 },
+    isRefused: false,
     worker: undefined,
     trouble: "the model is being loaded",
     inUse: 0,
@@ -109,6 +111,8 @@ interface State {
   readonly running: Map<number, Tokens>
   readonly counts: { -readonly [Count in keyof Counts]: Counts[Count] }
   worker: WorkerProcess | undefined
+  /** A worker could not load the file, or not in time. */
+  isRefused: boolean
   trouble: string | undefined
   inUse: number
   lastKey: number
@@ -158,11 +162,13 @@ function abort({ running, worker }: State, key: number): void {
 const supervise = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferred<void, EngineBroken>) {
   const { name, restartDelayMaxMs, restartDelayMinMs } = state.options
   let delayMs = restartDelayMinMs
+  let deaths = 0
   for (;;) {
     const startedMs = yield* Clock.currentTimeMillis
     const how = yield* Effect.scoped(live(state, opened))
-    // The first worker never came to life: nor will another.
-    if (yield* Deferred.fail(opened, broken(state.options, how))) return
+    // Whoever refuses the file refuses it again; a first worker that was killed, as for want of memory, is followed.
+    const isHopeless = state.isRefused || ++deaths >= firstDeathsMax
+    if (isHopeless && (yield* Deferred.fail(opened, broken(state.options, how)))) return
     const isLongLived = (yield* Clock.currentTimeMillis) - startedMs > restartDelayMaxMs
     if (isLongLived) delayMs = restartDelayMinMs
     state.trouble = `the worker is started again in ${delayMs} ms: ${how}`
@@ -186,7 +192,10 @@ const live = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferre
   const loaded = Deferred.await(started).pipe(
     Effect.timeoutOrElse({
       duration: loadMaxMs,
-      orElse: () => Effect.fail(`it was not loaded after ${loadMaxMs} ms. Give it more time, or take a smaller model.`)
+      orElse: () => {
+        state.isRefused = true
+        return Effect.fail(`it was not loaded after ${loadMaxMs} ms. Give it more time, or take a smaller model.`)
+      }
     }),
     Effect.andThen(
       Effect.sync(() => {
@@ -226,6 +235,7 @@ function hear(state: State, started: Deferred.Deferred<void, string>, message: F
       Deferred.doneUnsafe(started, Exit.void)
       return
     case "broken":
+      state.isRefused = true
       Deferred.doneUnsafe(started, Exit.fail(unopened(state.options, message)))
       return
     case "decoded":

@@ -163,8 +163,9 @@ interface Delta {
 
 function chunkOf(data: string): Chunk | undefined {
   try {
-    const chunk: unknown = JSON.parse(data)
-    return typeof chunk === "object" && chunk !== null ? chunk : undefined
+    const chunk: Chunk = JSON.parse(data)
+    const isOfItsForm = typeof chunk === "object" && chunk !== null && Array.isArray(chunk.choices ?? [])
+    return isOfItsForm ? chunk : undefined
   } catch {
     return undefined
   }

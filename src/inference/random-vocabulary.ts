@@ -65,19 +65,18 @@ function charactersOf(text: string): Array<string> {
   return [...Buffer.from(text, "utf8")].map((byte) => byteCharacters[byte]!)
 }
 
-const corpus = `Parley is an assistant server that you run on your own machine. People write to it from the
-messengers they already use, and a model that runs on the same machine answers. What was accepted is
-answered, once, and in order, whatever crashes in between. Hello! How are you? I am well, thank you,
-and what can I do for you today? I can tell you what I know, and I will say so when I do not know.
-The capital of France is Paris, and the capital of China is Beijing. There are seven days in a week:
-Monday, Tuesday, Wednesday, Thursday, Friday, Saturday and Sunday. One and two are three; three and
-four are seven. The morning was quiet, and the people in the town were still asleep when the first
-train came over the bridge. They had been waiting for the letter, and when the letter came they read
-it again and again. "Where are you going?" she said. "I am going home," he said, "and you should
-come with me." Water boils at one hundred degrees. A queue that is full refuses at once, and says
-when to try again. The quick brown fox jumps over the lazy dog. Some things are better said than
-written, and some are better written than said. This is the answer to the question that you asked.
-Please write to me when you have the time.
-你好!我是一个助手,可以回答你的问题。今天的天气很好,我们去公园走走吧。中国的首都是北京,法国的首都是巴黎。一个星期有七天。
-我不知道这个问题的答案,请你再说一次。谢谢你的来信,我们会在今天回答你。他们在火车上看书,我们在家里写信。水在一百度的时候会开。
-你好吗?我很好,谢谢你。你可以在这里写下你的问题,我会回答你的问题。`
+const corpus = [
+  "Parley is an assistant server that you run on your own machine. People write to it from the messengers they",
+  "already use, and a model that runs on the same machine answers. What was accepted is answered, once, and in order, whatever",
+  "crashes in between. Hello! How are you? I am well, thank you, and what can I do for you today? I can tell you what I know, and I",
+  "will say so when I do not know. The capital of France is Paris, and the capital of China is Beijing. There are seven days in a",
+  "week: Monday, Tuesday, Wednesday, Thursday, Friday, Saturday and Sunday. One and two are three; three and four are seven. The",
+  "morning was quiet, and the people in the town were still asleep when the first train came over the bridge. They had been waiting",
+  'for the letter, and when the letter came they read it again and again. "Where are you going?" she said. "I am going home," he',
+  'said, "and you should come with me." Water boils at one hundred degrees. A queue that is full refuses at once, and says when to',
+  "try again. The quick brown fox jumps over the lazy dog. Some things are better said than written, and some are better written",
+  "than said. This is the answer to the question that you asked. Please write to me when you have the time.",
+  "你好!我是一个助手,可以回答你的问题。今天的天气很好,我们去公园走走吧。中国的首都是北京,法国的首都是巴黎。一个星期有七天。",
+  "我不知道这个问题的答案,请你再说一次。谢谢你的来信,我们会在今天回答你。他们在火车上看书,我们在家里写信。水在一百度的时候会开。",
+  "你好吗?我很好,谢谢你。你可以在这里写下你的问题,我会回答你的问题。"
+].join("\n")

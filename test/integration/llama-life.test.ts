@@ -5,7 +5,7 @@ import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import { expect } from "vitest"
 import { EngineLost } from "../../src/inference/engine.ts"
 import { openLlama } from "../../src/inference/llama.ts"
@@ -41,6 +41,19 @@ describe("a worker that fails", () => {
       expect(yield* engine.workerPid).not.toBe(pid)
       expect(yield* engine.counts).toMatchObject({ restarts: 1 })
       expect(yield* engine.trouble).toBeUndefined()
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("kill -9 while it loads for the first time: another one loads it", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(openLlama(defaults), { startImmediately: true })
+      const pid = yield* childPid.pipe(
+        Effect.repeat({ until: (found) => found !== undefined, schedule: Schedule.spaced(5) })
+      )
+      process.kill(pid!, "SIGKILL")
+      const engine = yield* Fiber.join(fiber)
+      expect(yield* engine.counts).toMatchObject({ restarts: 1 })
+      expect(yield* answerText(engine, asked("Hello!"))).not.toBe("")
     }).pipe(Effect.scoped)
   )
 
@@ -180,3 +193,11 @@ function renamed(model: Buffer): Buffer {
   copy.write("lxama", copy.indexOf(key) + key.length + 12)
   return copy
 }
+
+/** The worker that this process has started, if it has. */
+const childPid = Effect.sync(() => {
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ")
+  return children
+    .filter((pid) => pid !== "" && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("worker/main.ts"))
+    .map(Number)[0]
+})
