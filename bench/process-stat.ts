@@ -46,7 +46,9 @@ export function familyCpuMsOf(pid: number): number {
   return ownMs + endedMs + children.reduce((sum, stat) => sum + (stat?.ownMs ?? 0) + (stat?.endedMs ?? 0), 0)
 }
 
-/** Resident memory now, in megabytes of 10⁶ bytes: all of it, and what is not pages of files, such as of node itself. */
+/**
+ * Resident memory now, in megabytes of 10⁶ bytes: all of it, and what is not pages of files, such as of node itself.
+ */
 export function residentMbOf(pid: number): { readonly all: number; readonly own: number } {
   const status = readFileSync(`/proc/${pid}/status`, "utf8")
   const mb = (name: string) => (Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024) / 1e6

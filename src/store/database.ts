@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import { Kysely, PostgresDialect } from "kysely"
 import { Migrator } from "kysely/migration"
 import pg from "pg"
@@ -99,20 +100,26 @@ const open = Effect.fn("Database.open")(function* (
     }),
     (opened) => Effect.promise(() => opened.end())
   )
+  // Whoever waits for a connection waits here: the pool would count the wait as a failure to connect.
+  const turnstile = yield* Semaphore.make(readersMax)
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   const writer = yield* Effect.acquireRelease(
     Effect.sync(() => new Writer({ ...connection, application_name: writerPrefix + randomId() }, statementMaxMs)),
     (opened) => Effect.promise(() => opened.end())
   )
   const query = <A>(run: (db: Kysely<Tables>) => Promise<A>) =>
-    Effect.tryPromise({ try: () => run(kysely), catch: (cause) => new Unavailable({ reason: reasonOf(cause) }) })
+    turnstile.withPermit(
+      Effect.tryPromise({ try: () => run(kysely), catch: (cause) => new Unavailable({ reason: reasonOf(cause) }) })
+    )
   return {
     write: (statement) => writer.write(statement),
     read: ({ name, text, values }) =>
-      Effect.tryPromise({
-        try: async () => (await pool.query({ name, text, values: [...values] })).rows as ReadonlyArray<ResultRow>,
-        catch: (cause) => new Unavailable({ reason: reasonOf(cause) })
-      }),
+      turnstile.withPermit(
+        Effect.tryPromise({
+          try: async () => (await pool.query({ name, text, values: [...values] })).rows as ReadonlyArray<ResultRow>,
+          catch: (cause) => new Unavailable({ reason: reasonOf(cause) })
+        })
+      ),
     query,
     trouble: Effect.match(Effect.tryPromise({ try: () => pool.query("select 1"), catch: reasonOf }), {
       onFailure: (reason) => reason,

@@ -267,7 +267,7 @@ test("what was accepted is counted once, however often its connection was lost",
 
 test("the losses above leave everybody told everything, of rows of both owners and of none", async () => {
   const outcomes: Array<Outcome> = []
-  for (const sample of fc.sample(losses, { numRuns: 60, seed: 1 }))
+  for (const sample of [...examples.flat(), ...fc.sample(losses, { numRuns: 60, seed: 1 })])
     outcomes.push(...(await Effect.runPromise(live(sample))).outcomes)
   const told = outcomes.flatMap(({ rows, told }) => [...told].map(([owner, is]) => `${owner}: ${is}, by ${rows}`))
   expect(told).toEqual(

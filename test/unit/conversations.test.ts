@@ -158,6 +158,20 @@ it.effect(`${k2}: one that was put to sleep reads it`, () =>
   })
 )
 
+it.effect(`${k2}: one that is awake reads it when it is woken`, () =>
+  Effect.gen(function* () {
+    const house = new House()
+    const conversations = yield* house.open()
+    house.ring()
+    yield* settle
+    house.office.bring("a note")
+    conversations.wake(clerkId)
+    house.ring()
+    yield* settle
+    expect([house.handledBy(), house.starts()]).toEqual([[1, 2, 3], 1])
+  })
+)
+
 it.effect("who has something to do is not put to sleep", () =>
   Effect.gen(function* () {
     const house = new House()

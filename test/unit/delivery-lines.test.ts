@@ -2,7 +2,7 @@
 import { expect, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { NotSent } from "../../src/adapters/adapter.ts"
+import { NotSent, Throttled } from "../../src/adapters/adapter.ts"
 import { conversationOf, PostOffice } from "./post-office.ts"
 
 const settle = Effect.repeat(TestClock.adjust(0), { times: 100 })
@@ -18,7 +18,7 @@ it.effect("a drain lets the send that has begun end, and begins none", () =>
     delivery.deliver(yield* post.owe("a", "1", "2"))
     delivery.deliver(yield* post.owe("b", "b1", "b2"))
     yield* settle
-    const draining = yield* Effect.forkChild(delivery.drain)
+    const draining = yield* Effect.forkChild(delivery.drain, { startImmediately: true })
     delivery.deliver(yield* post.owe("c", "c1"))
     yield* TestClock.adjust("1 second")
     expect(draining.pollUnsafe()).toBeUndefined()
@@ -30,14 +30,33 @@ it.effect("a drain lets the send that has begun end, and begins none", () =>
   })
 )
 
-it.effect("a drain with nothing to send ends at once", () =>
+it.effect("a drain does not wait for who waits", () =>
   Effect.gen(function* () {
     const post = new PostOffice()
     const delivery = yield* post.open()
+    post.meet("1", Effect.fail(new Throttled({ retryAfterMs: 3_600_000 })))
     delivery.deliver(yield* post.owe("a", "1"))
+    delivery.deliver(yield* post.owe("b", "b1"))
     yield* settle
     yield* delivery.drain
-    expect(post.texts).toEqual(["1"])
+    expect(post.states).toEqual(["1: throttled; due", "b1: delivered; delivered"])
+  })
+)
+
+it.effect("a drain lets a look-up that has begun end, and sends nothing after it", () =>
+  Effect.gen(function* () {
+    const post = new PostOffice({ isReadable: true })
+    const [owed] = yield* post.owe("a", "1")
+    yield* Effect.orDie(post.journal.begin({ conversation: owed!.conversation, key: owed!.key, n: 1, atMs: 0 }))
+    const answer = yield* Deferred.make<undefined>()
+    post.show(Deferred.await(answer))
+    const delivery = yield* post.open(false)
+    delivery.wake(conversationOf("a"))
+    yield* settle
+    const draining = yield* Effect.forkChild(delivery.drain, { startImmediately: true })
+    yield* Deferred.succeed(answer, undefined)
+    yield* Fiber.join(draining)
+    expect([post.finds, post.texts, post.states]).toEqual([["1"], [], ["1: not-sent; due"]])
   })
 )
 
