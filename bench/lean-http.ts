@@ -59,6 +59,7 @@ export class LeanClient {
   readonly #all = new Set<Socket>()
   readonly #current = new Map<Socket, Waiting>()
   readonly #waiting: Array<Waiting> = []
+  #trouble: Error | undefined
 
   private constructor(port: number) {
     this.#port = port
@@ -71,6 +72,7 @@ export class LeanClient {
   }
 
   send(request: Buffer, onAnswer: (status: number) => void): void {
+    if (this.#trouble !== undefined) throw this.#trouble
     // The one that rested longest, so that none is closed for being idle.
     const socket = this.#free.shift()
     if (socket === undefined) this.#waiting.push({ request, onAnswer })
@@ -97,7 +99,9 @@ export class LeanClient {
       if (this.#current.has(socket)) throw new Error("the server closed a connection while it owed an answer")
       this.#all.delete(socket)
       this.#free.splice(this.#free.indexOf(socket), 1)
-      void this.#connect()
+      this.#connect().catch((error: Error) => {
+        this.#trouble = error // told to whoever sends next
+      })
     })
     return new Promise((resolve, reject) => {
       socket.once("error", reject)

@@ -28,6 +28,7 @@ import { openFolder, openPostgres } from "./world.ts"
 const { short } = parseArgs({ options: { short: { type: "boolean", default: false } } }).values
 const repetitions = short ? 1 : 5
 const count = short ? 1_000 : 10_000
+const together = 500
 const woken = short ? 100 : 1_000
 
 setFlagsFromString("--expose-gc")
@@ -122,8 +123,11 @@ async function turnEach({ journal }: Store, conversations: Conversations, names:
       conversations.ring({ conversation, position, eventKey: inbound.eventKey, user: inbound.user, text })
     )
   }
-  await Effect.runPromise(Effect.forEach(names, ask, { concurrency: 128, discard: true }))
-  while (conversations.busy() > 0) await wait(5)
+  for (let first = 0; first < names.length; first += together) {
+    const some = names.slice(first, first + together)
+    await Effect.runPromise(Effect.forEach(some, ask, { concurrency: 128, discard: true }))
+    while (conversations.busy() > 0) await wait(5)
+  }
 }
 
 async function heapBytes(): Promise<number> {

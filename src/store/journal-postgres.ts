@@ -221,12 +221,26 @@ const writeAgain = (database: Database["Service"], writes: ReadonlyArray<Queued>
           ? Effect.fail(unknown(new Unavailable({ reason: `PostgreSQL went away twice: ${error.reason}` })))
           : writes.length === 1
             ? afterRefusal(database, writes, error)
-            : Effect.map(
-                Effect.forEach(writes, (write) => Effect.exit(writeAgain(database, [write]))),
-                (exits) => exits.map((exit) => (Exit.isSuccess(exit) ? exit.value[0]! : Exit.failCause(exit.cause)))
-              )
+            : writeEach(database, writes)
     })
   )
+
+/** What comes behind one of which nobody knows is not begun: its caller would be told of it first. */
+const writeEach = Effect.fnUntraced(function* (
+  database: Database["Service"],
+  writes: ReadonlyArray<Queued>
+): Effect.fn.Return<Exits> {
+  const exits: Array<Exit.Exit<unknown, Failure>> = []
+  let isDoubtful = false
+  for (const write of writes) {
+    const exit: Exit.Exit<Exits, Failure> = isDoubtful
+      ? Exit.fail(new Unavailable({ reason: "PostgreSQL went away twice" }))
+      : yield* Effect.exit(writeAgain(database, [write]))
+    exits.push(Exit.isSuccess(exit) ? exit.value[0]! : Exit.failCause(exit.cause))
+    isDoubtful ||= isUnknown(exit)
+  }
+  return exits
+})
 
 const exitOfFound = Effect.fnUntraced(function* (
   database: Database["Service"],

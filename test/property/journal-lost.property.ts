@@ -49,11 +49,12 @@ interface Outcome {
   readonly rows: ReadonlyArray<string>
 }
 
-/** Found cases: a repetition is lost, of the whole batch and of one row of it. */
+/** Found cases: a repetition is lost, of the whole batch, of one row of it, and with another row behind it. */
 const calm = (kind: Outcome["kind"]) => ({ kind, isContested: false })
 const examples: Array<[Losses]> = [
   [{ writes: [calm("accept")], cuts: ["before", "after"] }],
-  [{ writes: [calm("accept"), calm("entry"), calm("poison")], cuts: ["before", "nothing", "after"] }]
+  [{ writes: [calm("accept"), calm("entry"), calm("poison")], cuts: ["before", "nothing", "after"] }],
+  [{ writes: [calm("accept"), calm("poison"), calm("accept")], cuts: ["before", "nothing", "after"] }]
 ]
 
 interface Life {
