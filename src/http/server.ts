@@ -14,8 +14,9 @@ import { type Health, healthRoutes } from "./health.ts"
 import { metricsRoute } from "./metrics.ts"
 import { notFound } from "./problem.ts"
 import { type WebhookRouteOptions, webhookRoute } from "./webhook-route.ts"
+import { openSockets, type SocketOptions } from "./ws.ts"
 
-export interface HttpOptions extends WebhookRouteOptions {
+export interface HttpOptions extends WebhookRouteOptions, Pick<SocketOptions, "connect"> {
   readonly host: string
   readonly port: number
   /** The bearer of the operator's routes; without one they are open to this machine. */
@@ -59,6 +60,7 @@ export const listen = Effect.fn("Http.listen")(function* (
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(options.bodyMaxBytes)))
   )
   yield* Layer.build(app).pipe(Effect.mapError((error) => new NotListening({ reason: sentenceOf(error, options) })))
+  yield* openSockets(server, { connect: options.connect, refuse: () => undefined })
   return addressOf(server, options)
 })
 
