@@ -21,6 +21,8 @@ export interface Refusal {
 }
 
 const socketsMax = 20_000
+/** For pages to answer that they are closed. */
+const goodbyeMaxMs = 500
 
 const nothing: Refusal = { status: 404, code: "not_found", message: "There is nothing here." }
 const notOpen: Refusal = {
@@ -30,7 +32,7 @@ const notOpen: Refusal = {
   headers: { "retry-after": "1" }
 }
 
-/** Takes the server's upgrades over. What is open is ended with the scope. */
+/** Takes the server's upgrades over. What is open is closed with the scope, and told to come back. */
 export const openSockets = Effect.fn("Http.openSockets")(function* (
   server: Server,
   { connect, refuse }: SocketOptions
@@ -48,10 +50,18 @@ export const openSockets = Effect.fn("Http.openSockets")(function* (
   server.removeAllListeners("upgrade")
   server.on("upgrade", upgrade)
   yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
+    Effect.suspend(() => {
       server.off("upgrade", upgrade)
-      for (const open of sockets.clients) open.terminate()
-    })
+      for (const open of sockets.clients) open.close(1012, "the server stops: come back in a moment")
+      const ended = Effect.callback<void>((resume) => sockets.close(() => resume(Effect.void)))
+      return Effect.timeoutOption(ended, goodbyeMaxMs)
+    }).pipe(
+      Effect.andThen(
+        Effect.sync(() => {
+          for (const open of sockets.clients) open.terminate()
+        })
+      )
+    )
   )
 })
 

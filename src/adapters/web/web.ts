@@ -66,12 +66,7 @@ export const openWeb = (options: WebOptions): Effect.Effect<Adapter, never, Scop
             Effect.sync(() => host.open(accept)),
             () => Effect.sync(() => host.close())
           ),
-          Effect.forever(
-            Effect.andThen(
-              Effect.sleep(tickMs),
-              Effect.sync(() => host.tick)
-            )
-          )
+          Effect.forever(Effect.andThen(Effect.sleep(tickMs), host.tick))
         ),
       connect: (socket) => host.connect(socket),
       show: (thread, glimpse) => rooms.show(thread, glimpse),
