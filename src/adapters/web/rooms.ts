@@ -9,7 +9,7 @@ export interface Room extends Scene {
   turn: number
   value: Scene["value"]
   wait?: Wait
-  draft?: Draft & { text: string }
+  draft?: Draft & { text: string; tail: string }
   readonly sessions: Set<Session>
 }
 
@@ -68,5 +68,6 @@ function add(room: Room, { at, attempt, text, turn }: Extract<Glimpse, { readonl
   const { draft } = room
   if (draft !== undefined && draft.turn === turn && draft.attempt === attempt && draft.text.length === at) {
     draft.text += text
-  } else if (at === 0) room.draft = { turn, attempt, text }
+    draft.tail = text
+  } else if (at === 0) room.draft = { turn, attempt, text, tail: text }
 }

@@ -28,20 +28,23 @@ export interface Draft {
   readonly turn: number
   readonly attempt: number
   readonly text: string
+  /** Its end, which came last: cutting it out of a long text costs as much as the text is long. */
+  readonly tail: string
 }
 
 /** What a page has been shown of it. */
 export interface Shown {
   readonly seq: number
-  /** The last `state` frame. */
-  readonly state: string
+  /** Of the last `state` frame. */
+  readonly value: Doing | undefined
+  readonly wait: Wait | undefined
   readonly turn: number
   readonly attempt: number
   /** Of the attempt's text. */
   readonly at: number
 }
 
-export const nothingShown: Shown = { seq: 0, state: "", turn: 0, attempt: 0, at: 0 }
+export const nothingShown: Shown = { seq: 0, value: undefined, wait: undefined, turn: 0, attempt: 0, at: 0 }
 
 export type Next =
   | { readonly type: "read" }
@@ -50,13 +53,19 @@ export type Next =
 /** `read`: there are messages after `shown.seq`. Undefined when there is nothing more. */
 export function next({ draft, seq, value, wait }: Scene, shown: Shown): Next | undefined {
   if (seq > shown.seq) return { type: "read" }
-  const state = { type: "state" as const, value, ...(value === "awaiting-model" && wait) }
-  const words = JSON.stringify(state)
-  if (words !== shown.state) return { type: "show", frame: state, shown: { ...shown, state: words } }
+  if (value !== shown.value || !isSame(wait, shown.wait)) {
+    const frame = { type: "state" as const, value, ...(value === "awaiting-model" && wait) }
+    return { type: "show", frame, shown: { ...shown, value, wait } }
+  }
   if (draft === undefined) return undefined
-  const { attempt, text, turn } = draft
+  const { attempt, tail, text, turn } = draft
   const at = turn === shown.turn && attempt === shown.attempt ? shown.at : 0
   if (at === text.length) return undefined
-  const frame = { type: "delta" as const, turn, attempt, at, text: at === 0 ? text : text.slice(at) }
+  const news = at === text.length - tail.length ? tail : text.slice(at)
+  const frame = { type: "delta" as const, turn, attempt, at, text: news }
   return { type: "show", frame, shown: { ...shown, turn, attempt, at: text.length } }
+}
+
+function isSame(one: Wait | undefined, other: Wait | undefined): boolean {
+  return one === other || (one?.ahead === other?.ahead && one?.waitMs === other?.waitMs)
 }
