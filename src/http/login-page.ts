@@ -34,7 +34,7 @@ label{display:block;font-weight:600}
 p{margin:.25rem 0 1rem}
 input,button{width:100%;min-height:2.75rem;padding:.5rem .75rem;font:inherit;border-radius:.5rem}
 input{color:inherit;background:light-dark(#fff,#1f2429);border:1px solid var(--edge)}
-button{font-weight:600;color:light-dark(#fff,#10131a);background:light-dark(#2348a8,#9db8ff);border:1px solid transparent;
+button{font-weight:600;color:light-dark(#fff,#10131a);background:light-dark(#2348a8,#9db8ff);border:0;
 margin-top:1rem;cursor:pointer}
 input:focus-visible,button:focus-visible{outline:3px solid light-dark(#2348a8,#9db8ff);outline-offset:2px}
 [role=alert]{color:var(--error);font-weight:600}`

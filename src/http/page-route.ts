@@ -15,21 +15,21 @@ const methods: Readonly<Record<string, string>> = {
   "/health/ready": "GET, HEAD"
 }
 
-export const pageRoute = (page: StaticFiles | NoPage) => {
+export const pageRoutes = (page: StaticFiles | NoPage) => {
   const files: StaticFiles = page instanceof Map ? page : new Map()
-  return HttpRouter.add(
-    "*",
-    "*",
-    Effect.gen(function* () {
-      const request = yield* HttpServerRequest.HttpServerRequest
-      const [path = ""] = request.url.split("?")
-      const isRead = request.method === "GET" || request.method === "HEAD"
-      const file = files.get(path)
-      if (file !== undefined && isRead) return yield* serveFile(file, request.headers)
-      const allow = file !== undefined || path === "/" ? "GET, HEAD" : methods[path]
-      if (allow !== undefined && !allow.split(", ").includes(request.method)) return notAllowed(allow)
-      return "reason" in page && path === "/" ? problem(503, "no_page", page.reason) : notFound
-    })
+  const answer = Effect.gen(function* () {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const [path = ""] = request.url.split("?")
+    const isRead = request.method === "GET" || request.method === "HEAD"
+    const file = files.get(path)
+    if (file !== undefined && isRead) return yield* serveFile(file, request.headers)
+    const allow = file !== undefined || path === "/" ? "GET, HEAD" : methods[path]
+    if (allow !== undefined && !allow.split(", ").includes(request.method)) return notAllowed(allow)
+    return "reason" in page && path === "/" ? problem(503, "no_page", page.reason) : notFound
+  })
+  // Not HEAD: it would be found here before the GET of another route.
+  return (["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const).map((method) =>
+    HttpRouter.add(method, "*", answer)
   )
 }
 

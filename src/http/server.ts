@@ -14,7 +14,7 @@ import { guardMiddleware } from "./guard-middleware.ts"
 import { type Health, healthRoutes } from "./health.ts"
 import { loginRoutes } from "./login-route.ts"
 import { metricsRoute } from "./metrics.ts"
-import { pageRoute } from "./page-route.ts"
+import { pageRoutes } from "./page-route.ts"
 import { pageDir, readStaticFiles } from "./static-files.ts"
 import { type WebhookRouteOptions, webhookRoute } from "./webhook-route.ts"
 
@@ -55,7 +55,7 @@ export const listen = Effect.fn("Http.listen")(function* (
     ...loginRoutes(guard),
     metricsRoute(options.metrics),
     webhookRoute(options),
-    pageRoute(page)
+    ...pageRoutes(page)
   )
   const app = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(

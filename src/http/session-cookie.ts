@@ -1,6 +1,6 @@
 /**
- * The cookie that stands for the token in a browser: `<expiryMs>.<base64url HMAC-SHA256>`, keyed by the token. Nothing is
- * stored, so a restart logs nobody out, and another token everybody.
+ * The cookie that stands for the token in a browser: `<expiryMs>.<base64url HMAC-SHA256>`, keyed by the token. Nothing
+ * is stored, so a restart logs nobody out, and another token everybody.
  */
 import { createHmac, timingSafeEqual } from "node:crypto"
 
