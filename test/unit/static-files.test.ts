@@ -36,7 +36,9 @@ interface Answer {
 }
 
 const serving = (page: StaticFiles | NoPage): Ask => {
-  const { dispose, handler } = HttpRouter.toWebHandler(Layer.mergeAll(...pageRoutes(page)), { disableLogger: true })
+  const { dispose, handler } = HttpRouter.toWebHandler(Layer.mergeAll(Layer.empty, ...pageRoutes(page)), {
+    disableLogger: true
+  })
   onTestFinished(dispose)
   return (path, headers = {}, method = "GET") =>
     Effect.promise(async () => {
