@@ -35,12 +35,9 @@ const key = (description: string) => secret("text without spaces", (value) => /^
 const isAddress = (value: string, protocols: ReadonlyArray<string>) =>
   URL.canParse(value) && protocols.includes(new URL(value).protocol) && new URL(value).hostname !== ""
 
-const hostName = text("a host name, with or without a port", (value) =>
-  /^([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$/.test(value)
-)
-const origin = text("an origin such as https://chat.example.org, without a path", (value) =>
-  /^https?:\/\/([a-z0-9._-]{1,253}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$/i.test(value)
-)
+const isSite = (value: string) => /^https?:\/\/[a-z0-9._:[\]-]{1,261}$/i.test(value) && URL.canParse(value)
+const hostName = text("a host name, with or without a port", (value) => isSite(`http://${value}`))
+const origin = text("an origin such as https://chat.example.org, without a path", isSite)
 
 /** `fetch` refuses an address with a password in it, and the log would show it. */
 const webAddress = text(

@@ -15,9 +15,9 @@ const words = {
     lang: "zh-Hans",
     title: "登录 Parley",
     label: "令牌",
-    hint: "向本服务器的管理员索取,即 PARLEY_TOKEN 的值。",
+    hint: "向本服务器的管理员索取，即 PARLEY_TOKEN 的值。",
     button: "登录",
-    wrong: "令牌不正确。请检查是否多了或少了字符,然后重试。",
+    wrong: "令牌不正确。请检查是否多了或少了字符，然后重试。",
     limited: "您所在的网络多次输入了错误的令牌。请一分钟后再试。"
   }
 } as const
@@ -45,6 +45,7 @@ const styleHash = createHash("sha256").update(style).digest("base64")
 export const loginPolicy = [
   "default-src 'none'",
   `style-src 'sha256-${styleHash}'`,
+  "img-src 'self'",
   "base-uri 'none'",
   "form-action 'self'",
   "frame-ancestors 'none'"
@@ -68,6 +69,7 @@ export function loginPage(language: Language, trouble?: "wrong" | "limited"): st
 <main>
 <h1>${title}</h1>
 ${alert}<form method="post" action="/login">
+<input name="username" value="parley" autocomplete="username" hidden>
 <label for="token">${label}</label>
 <p id="hint">${hint}</p>
 <input id="token" name="token" type="password" autocomplete="current-password" autocapitalize="none" spellcheck="false"

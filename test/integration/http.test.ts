@@ -1,10 +1,10 @@
 /** The front of a whole server: what comes in over HTTP, good and bad, and what goes out. */
-import { connect } from "node:net"
 import { it } from "@effect/vitest"
 import { Effect } from "effect"
 import { expect } from "vitest"
 import { keyOf, sign } from "../../src/adapters/webhook/signature.ts"
 import { openCallbackServer } from "./callback-server.ts"
+import { raw } from "./front-door.ts"
 import { startMain } from "./main-process.ts"
 import { startModelServer } from "./model-server.ts"
 import { withDatabase } from "./postgres.ts"
@@ -40,24 +40,6 @@ async function post(address: string, body: string | Uint8Array, change: Record<s
 }
 
 const bodyOf = (text: unknown, conversation: unknown = "c") => JSON.stringify({ conversation, user: { id: "u" }, text })
-
-/** Sends bytes as they are, and gives all that comes back until the server closes, or `maxMs` has passed. */
-function raw(address: string, bytes: string, maxMs: number): Promise<string> {
-  const { hostname, port } = new URL(address)
-  return new Promise((resolve) => {
-    const socket = connect(Number(port), hostname, () => socket.write(bytes))
-    let answer = ""
-    const timer = setTimeout(() => socket.destroy(), maxMs)
-    socket.on("data", (chunk) => {
-      answer += chunk
-    })
-    socket.on("error", () => {})
-    socket.on("close", () => {
-      clearTimeout(timer)
-      resolve(answer)
-    })
-  })
-}
 
 it.live("bad input is answered with its status and in words, and harms nobody", () =>
   Effect.gen(function* () {

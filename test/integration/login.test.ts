@@ -1,7 +1,8 @@
 /** How the token becomes a cookie, what guessing gains, and what is cut before anybody looks at it. */
 import { it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted, References } from "effect"
 import { expect } from "vitest"
+import { listen } from "../../src/http/server.ts"
 import { type Ask, ask, raw, startServer, token } from "./front-door.ts"
 
 const typed = (text: string, more: Ask = {}): Ask => ({
@@ -101,7 +102,7 @@ it.live("ten wrong tokens are enough, and then the right one helps nobody from t
   })
 )
 
-it.live("what is slow, long or crooked is cut off", () =>
+it.live("what is long or crooked is refused", () =>
   Effect.gen(function* () {
     const { address } = yield* locked
     yield* Effect.promise(async () => {
@@ -120,11 +121,32 @@ it.live("what is slow, long or crooked is cut off", () =>
       for (const path of ["/../package.json", "/assets/../../package.json", "/..%2f..%2fpackage.json", "/%00"]) {
         expect(await get(path, host, bearer)).toMatch(/^HTTP\/1.1 404/)
       }
-      const headers = `POST /login HTTP/1.1\r\n${host}\r\n`
-      const body = `${headers}content-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n\r\ntoken=`
-      const [slowHeaders, slowBody] = await Promise.all([raw(address, headers, 25_000), raw(address, body, 45_000)])
-      expect(slowHeaders).toMatch(/^HTTP\/1.1 408/)
-      expect(slowBody).toMatch(/^(HTTP\/1.1 408|$)/)
     })
   })
+)
+
+/** Longer than all that a request may take. */
+const slowAnswerMs = 40_000
+
+it.live("a request that is slow is cut off, an answer that is slow is not", () =>
+  Effect.gen(function* () {
+    const address = yield* listen({
+      ...{ host: "127.0.0.1", port: 0, token: Redacted.make(token), allowedHosts: [], allowedOrigins: [] },
+      ...{ accountOf: () => undefined, configured: [], bodyMaxBytes: 1024 },
+      health: Effect.succeed({ ready: true, durability: "strict", parts: {} }),
+      metrics: Effect.as(Effect.sleep(slowAnswerMs), "late")
+    })
+    const headers = "POST /login HTTP/1.1\r\nhost: localhost\r\n"
+    const body = `${headers}content-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n\r\ntoken=`
+    yield* Effect.promise(async () => {
+      const [slowHeaders, slowBody, answer] = await Promise.all([
+        raw(address, headers, 25_000),
+        raw(address, body, 45_000),
+        ask(address, "/metrics", { headers: { authorization: `Bearer ${token}` } })
+      ])
+      expect(slowHeaders).toMatch(/^HTTP\/1.1 408/)
+      expect(slowBody).toMatch(/^(HTTP\/1.1 408|$)/)
+      expect(answer).toMatchObject({ status: 200, text: "late" })
+    })
+  }).pipe(Effect.provideService(References.MinimumLogLevel, "None"))
 )
