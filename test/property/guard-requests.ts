@@ -40,7 +40,7 @@ export const changes = fc.constantFrom("POST", "PUT", "PATCH", "DELETE", "PROPFI
 export const closed = fc.constantFrom(
   ...["/", "/index.html", "/v1/models", "/v1/chat/completions?x=1", "/metrics", "/ws", "/api/session", "/nothing", "*"],
   ...["/healthy", "/assetsx", "/assets", "//login", "/login/", "/LOGIN", "/%6Cogin", "/login;x", "/v1/../health/live"],
-  "http://["
+  ...["/v1/assets/a.js", "/metrics/login", "/x/api/webhook/demo", "/x/health/live", "http://["]
 )
 export const open = fc.constantFrom(
   ...["/login", "/login?x", "/logout", "/assets/a.js", "/api/webhook/demo", "/favicon.ico"]
