@@ -51,7 +51,7 @@ const scheduler: InferenceScheduler["Service"] = {
       { type: "text", attempt, text: answerText },
       { type: "finished", attempt, reason: "stop", usage: { promptTokens: 32, answerTokens: 32 } }
     ]),
-  placeOf: () => Effect.undefined,
+  waitOf: () => Effect.undefined,
   stats: Effect.die("nobody asks")
 }
 
@@ -97,7 +97,7 @@ async function openStore(url: string, scope: Scope.Scope): Promise<Store> {
 
 async function registry({ journal }: Store, scope: Scope.Scope): Promise<Conversations> {
   const making = makeConversations({
-    behaviourOf: (id) => conversationBehaviour(id, options, { journal, scheduler }),
+    behaviourOf: (id) => conversationBehaviour(id, options, { journal, scheduler, show: () => {} }),
     journal,
     deliver: () => {},
     mayOwe: () => {},

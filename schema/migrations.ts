@@ -1,5 +1,6 @@
 /** Every migration, in order. They only go forward: a later Parley refuses nothing an earlier one wrote. */
 import type { Migration } from "kysely/migration"
 import * as spine from "./0001-spine.ts"
+import * as notices from "./0002-notices.ts"
 
-export const migrations: Readonly<Record<string, Migration>> = { "0001-spine": spine }
+export const migrations: Readonly<Record<string, Migration>> = { "0001-spine": spine, "0002-notices": notices }

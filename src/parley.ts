@@ -6,14 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import { type Account, makeAccount } from "./actors/account.ts"
-import { conversationBehaviour } from "./actors/conversation.ts"
+import type { Account } from "./actors/account.ts"
 import { type Child, supervise } from "./actors/supervisor.ts"
 import { runSweeper, type SweeperOptions, sweep } from "./actors/sweeper.ts"
-import { openWebhook } from "./adapters/webhook/webhook.ts"
+import { channelsOf, openChannel, partIntensity, webId } from "./channels.ts"
 import { StartTrouble } from "./cli/command.ts"
-import type { ChannelConfig, Config } from "./cli/config-schema.ts"
-import { accountId } from "./domain/ids.ts"
+import type { Config } from "./cli/config-schema.ts"
 import { randomId } from "./domain/random-id.ts"
 import { healthOf, metricsOf, type Observed } from "./http/observe.ts"
 import { listen } from "./http/server.ts"
@@ -31,9 +29,6 @@ export interface Seams {
 
 const databaseLimits = { readersMax: 8, connectMaxMs: 5_000, statementMaxMs: 30_000 }
 const writerLimits = { batchMax: 256, queueMax: 20_000 }
-const accountLimits = { liveMax: 50_000, linesMax: 20_000 }
-const deliveryDelays = { delayMinMs: 250, delayMaxMs: 300_000 }
-const partIntensity = { restartsMax: 5, withinMs: 60_000, delayMinMs: 500, delayMaxMs: 10_000 }
 /** Kept of `drainMs` for closing what is open. */
 const closeMs = 2_000
 const drainPollMs = 25
@@ -105,14 +100,16 @@ const start = Effect.fn("start")(function* (
     },
     dedupKeptMs: config.retention.dedupDays * dayMs
   }
-  const parts = { config, journal, scheduler, accounts, sweeper, pending: () => pending }
-  const opened = yield* Effect.forEach(config.channels, (channel) => openAccount(parts, channel, watch))
-  yield* Effect.forEach(opened, Deferred.await)
+  const parts = { config, database, journal, scheduler, accounts, sweeper, pending: () => pending }
+  const channels = channelsOf(parts)
+  const opened = yield* Effect.forEach(channels, (channel) => openChannel(parts, channel))
+  yield* Effect.forEach(opened, ({ kept }) => watch(kept))
+  yield* Effect.forEach(opened, ({ isOpen }) => Effect.raceFirst(isOpen, Deferred.await(failed)))
   yield* Effect.mapError(sweep(sweeper), ({ reason }) => new StartTrouble({ reason }))
   yield* watch(superviseOne({ name: "sweeper", intensity: partIntensity, run: runSweeper(sweeper) }))
 
   if (Deferred.isDoneUnsafe(failed)) return yield* Deferred.await(failed)
-  const configured = config.channels.map(({ account, kind }) => accountId(kind, account))
+  const configured = channels.map(({ id }) => id)
   const observed: Observed = { database, scheduler, accounts, configured, durability: config.durability }
   const address = yield* listen({
     host: config.host,
@@ -123,6 +120,7 @@ const start = Effect.fn("start")(function* (
     allowedOrigins: config.allowedOrigins,
     accountOf: (id) => accounts.get(id),
     configured,
+    connect: () => accounts.get(webId)?.adapter.connect,
     health: healthOf(observed),
     metrics: metricsOf(observed)
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
@@ -139,56 +137,6 @@ const openDatabase = Effect.fn("openDatabase")(function* (
   yield* Effect.forkScoped(Embedded.keepAlive(embedded))
   // Whatever PGSSLMODE says: it is ours, on loopback, and has no certificate.
   return Redacted.make(`${embedded.url}?sslmode=disable`)
-})
-
-interface Parts {
-  readonly config: Config
-  readonly journal: Journal["Service"]
-  readonly scheduler: InferenceScheduler["Service"]
-  readonly accounts: Map<string, Account>
-  readonly sweeper: SweeperOptions
-  readonly pending: () => number
-}
-
-/** Keeps an account open, and gives what completes when it is open for the first time. */
-const openAccount = Effect.fn("openAccount")(function* (
-  parts: Parts,
-  channel: ChannelConfig,
-  watch: (part: Effect.Effect<unknown, { readonly reason: string }>) => Effect.Effect<unknown, never, Scope.Scope>
-) {
-  const isOpen = yield* Deferred.make<void>()
-  const run = Effect.gen(function* () {
-    const account = yield* makeWebhookAccount(parts, channel)
-    parts.accounts.set(account.id, account)
-    yield* Effect.addFinalizer(() => Effect.sync(() => parts.accounts.delete(account.id)))
-    const isFirst = yield* Deferred.succeed(isOpen, undefined)
-    if (!isFirst) yield* Effect.forkScoped(sweep(parts.sweeper))
-    yield* account.run
-  })
-  yield* watch(superviseOne({ name: `account ${channel.account}`, intensity: partIntensity, run }))
-  return isOpen
-})
-
-const makeWebhookAccount = Effect.fn("makeWebhookAccount")(function* (parts: Parts, channel: ChannelConfig) {
-  const { config, journal, pending, scheduler } = parts
-  const { answerTokensMax, mailboxMax, turnMaxMs, ...limits } = config.limits
-  const options = {
-    policy: channel.policy,
-    settleMs: channel.settleMs,
-    turnMaxMs,
-    mailboxMax,
-    systemPrompt: config.systemPrompt,
-    answerTokensMax,
-    temperature: 0.7
-  }
-  return yield* makeAccount({
-    adapter: yield* openWebhook(channel),
-    journal,
-    behaviourOf: (id) => conversationBehaviour(id, options, { journal, scheduler }),
-    limits: { ...limits, ...accountLimits },
-    delivery: { attemptsMax: channel.attemptsMax, ageMaxMs: channel.giveUpAfterMs, ...deliveryDelays },
-    pending
-  })
 })
 
 function superviseOne(child: Child<never>): Effect.Effect<void, { readonly reason: string }> {

@@ -2,7 +2,8 @@
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { AnyStateMachine, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from "xstate"
-import type { FencedOff, PendingInbound, Rows, Stored, StoredSnapshot, Unavailable } from "../store/journal.ts"
+import type { Outbound } from "../domain/outbound.ts"
+import type { Entry, FencedOff, PendingInbound, Rows, Stored, StoredSnapshot, Unavailable } from "../store/journal.ts"
 
 export interface Behaviour<M extends AnyStateMachine> {
   readonly machine: M
@@ -22,6 +23,8 @@ export interface Behaviour<M extends AnyStateMachine> {
   readonly rows: (action: EmittedFrom<M>, facts: Facts) => Partial<Rows>
   /** What is written, and the person told, when the machine throws on an event. */
   readonly apology: (facts: Facts) => Partial<Rows>
+  /** Told each entry in the tick in which it is known to be durable, before its actions are performed. */
+  readonly written?: (entry: Entry) => void
   /** Does what is volatile about an action. Must fork what takes time: the mailbox waits for it. */
   readonly perform: (action: EmittedFrom<M>, self: Actor<M>) => Effect.Effect<void>
   /** Ends what `perform` set going. */
@@ -39,12 +42,17 @@ export interface Facts {
   readonly nextKey: () => string
 }
 
+/** Takes the messages that an entry owes, once they are durable. */
+export type Deliver = (owed: ReadonlyArray<Outbound>) => void
+
 export interface Actor<M extends AnyStateMachine> {
   readonly id: string
   /** Takes an accepted event at once. False when there is no room: it is read from the journal later, in its order. */
   readonly offer: (inbound: PendingInbound) => boolean
   /** How many events it was offered that have no fate yet. */
   readonly inboxSize: number
+  /** An event that may be lost, and is when there is no room. */
+  readonly hint: (event: EventFromLogic<M>) => void
   /** Waits for room: for what the actor itself set going. */
   readonly report: (event: EventFromLogic<M>) => Effect.Effect<void, Stopped>
   /** Makes it look into the journal for events that it was not offered. */

@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import type { Doing, Glimpse } from "../domain/glimpse.ts"
 import { accountOf } from "../domain/ids.ts"
-import { storable } from "../domain/inbound.ts"
 import type { InferenceScheduler, ModelFailed, Signal } from "../inference/scheduler.ts"
 import {
   type ConversationAction,
@@ -16,22 +16,14 @@ import {
   type InferenceFailure,
   isAtRest,
   isEphemeral,
+  migrations,
   refresh,
   version
 } from "../machines/conversation.ts"
-import type { Journal, PendingInbound, Rows } from "../store/journal.ts"
+import type { Entry, Journal, PendingInbound, Rows } from "../store/journal.ts"
 import type { Actor, Behaviour, Facts } from "./actor.ts"
 import { promptOf } from "./prompt.ts"
-
-const words: Record<InferenceFailure | "overdue", string> = {
-  busy: "Too many people are asking just now. Please ask again in a minute.",
-  broken: "The model failed while it answered. Please ask again; if it happens twice, tell the operator.",
-  "too-long": "That is longer than the model can read at once. Please ask about a shorter text.",
-  overdue: "The model has not finished in time, so I gave up. Please ask again."
-}
-const stopped = "Stopped."
-const nothing = "The model had nothing to say to that. Please ask in other words."
-const unreadable = "I could not read that message. It was kept for the operator."
+import { answeredRows, failedRows, stoppedRows, unreadableRows } from "./turn-rows.ts"
 
 /** The newest messages that a prompt is made of; the engine drops of them what does not fit. */
 const messagesMax = 64
@@ -46,6 +38,8 @@ export interface ConversationOptions extends ConversationSettings {
 export interface ConversationServices {
   readonly journal: Journal["Service"]
   readonly scheduler: InferenceScheduler["Service"]
+  /** Told at once what can be seen of the conversation; must not throw. */
+  readonly show: (glimpse: Glimpse) => void
 }
 
 type Machine = typeof conversationMachine
@@ -89,7 +83,7 @@ class Conversation implements Behaviour<Machine> {
   }
 
   get migrations() {
-    return {}
+    return migrations
   }
 
   get input() {
@@ -131,11 +125,11 @@ class Conversation implements Behaviour<Machine> {
         return { settle: [{ after: position - 1, upTo: position, fate: "ignored", rule: "command" }] }
       }
       case "turn.answered":
-        return this.#ended(action, "answered", this.#textOf(action.turn), nextKey())
+        return answeredRows(action, this.#textOf(action.turn), nextKey())
       case "turn.stopped":
-        return this.#stopped(action, nextKey())
+        return stoppedRows(action, this.#textOf(action.turn), nextKey())
       case "turn.failed":
-        return failed(action, nextKey())
+        return failedRows(action, nextKey())
       case "inference.request":
       case "inference.cancel":
         return {}
@@ -143,13 +137,12 @@ class Conversation implements Behaviour<Machine> {
   }
 
   apology({ inbound, nextKey }: Facts): Partial<Rows> {
-    if (inbound === undefined) return {}
-    const { position } = inbound
-    const key = nextKey()
-    return {
-      outbound: [{ key, turn: this.#draft.turn, text: unreadable, outcome: "dead" }],
-      settle: [{ after: position - 1, upTo: position, fate: "dead", key }]
-    }
+    return inbound === undefined ? {} : unreadableRows(inbound.position, this.#draft.turn, nextKey())
+  }
+
+  written({ messageSeq: seq, snapshot }: Entry): void {
+    const { attempt, turn } = snapshot.context as ConversationContext
+    this.#services.show({ type: "recorded", seq, turn, attempt, value: doingOf(snapshot.value) })
   }
 
   perform(action: ConversationAction, self: Self): Effect.Effect<void> {
@@ -168,27 +161,7 @@ class Conversation implements Behaviour<Machine> {
   }
 
   #textOf(turn: number): string {
-    return this.#draft.turn === turn ? storable(this.#draft.text.trim()) : ""
-  }
-
-  #ended(
-    { turn, upTo }: { readonly turn: number; readonly upTo: number },
-    outcome: "answered" | "stopped",
-    text: string,
-    key: string
-  ): Partial<Rows> & Pick<Rows, "settle"> {
-    return {
-      messages: text === "" ? [] : [{ role: "assistant", text, turn }],
-      outbound: [{ key, turn, text: text || (outcome === "answered" ? nothing : stopped), outcome }],
-      settle: [{ after: 0, upTo, fate: "answered", turn, key }]
-    }
-  }
-
-  #stopped(action: Extract<ConversationAction, { type: "turn.stopped" }>, key: string): Partial<Rows> {
-    const { dropTo, turn, upTo } = action
-    const rows = this.#ended(action, "stopped", this.#textOf(turn), key)
-    if (dropTo <= upTo) return rows
-    return { ...rows, settle: [...rows.settle, { after: upTo, upTo: dropTo, fate: "superseded", turn, key }] }
+    return this.#draft.turn === turn ? this.#draft.text : ""
   }
 
   #cancel(): Effect.Effect<void> {
@@ -243,8 +216,10 @@ class Conversation implements Behaviour<Machine> {
       case "started":
         return Effect.void
       case "text": {
-        const isFirst = this.#draft.text === ""
+        const at = this.#draft.text.length
+        const isFirst = at === 0
         this.#draft.text += signal.text
+        this.#services.show({ type: "text", turn, attempt, at, text: signal.text })
         if (!isFirst) return Effect.void
         return Effect.andThen(
           Effect.logDebug(`streaming ${this.#id} turn ${turn} attempt ${attempt}`),
@@ -271,13 +246,7 @@ function settingsOf({ policy, settleMs, turnMaxMs }: ConversationSettings): Conv
   return { policy, settleMs, turnMaxMs }
 }
 
-function failed(action: Extract<ConversationAction, { type: "turn.failed" }>, key: string): Partial<Rows> {
-  const { reason, turn, upTo } = action
-  const fate = reason === "busy" || reason === "too-long" ? "shed" : "dead"
-  const letter = { kind: "turn" as const, reference: String(turn), reason }
-  return {
-    outbound: [{ key, turn, text: words[reason], outcome: fate }],
-    settle: [{ after: 0, upTo, fate, turn, key }],
-    deadLetters: fate === "dead" ? [letter] : []
-  }
+function doingOf(value: unknown): Doing {
+  if (value === "done" || value === "typing") return value
+  return (value as { readonly answering: "awaiting-model" | "streaming" }).answering
 }

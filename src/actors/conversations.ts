@@ -11,17 +11,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { AnyStateMachine } from "xstate"
+import type { AnyStateMachine, EventFromLogic } from "xstate"
 import { type Intensity, none, onCrash, type Restarts } from "../machines/restart-intensity.ts"
 import type { Journal, PendingInbound } from "../store/journal.ts"
-import type { Actor, Behaviour } from "./actor.ts"
-import { type Deliver, interpret } from "./interpreter.ts"
+import type { Actor, Behaviour, Deliver } from "./actor.ts"
+import { interpret } from "./interpreter.ts"
 
-export interface Conversations {
+export interface Conversations<M extends AnyStateMachine = AnyStateMachine> {
   /** Hands a durable event to its conversation, which it wakes. In the order of positions. */
   readonly ring: (pending: PendingInbound) => void
   /** Makes the conversation look into the journal. */
   readonly wake: (conversation: string) => void
+  /** Tells a live conversation what it may as well not know. */
+  readonly hint: (conversation: string, event: EventFromLogic<M>) => void
   readonly isLive: (conversation: string) => boolean
   /** Of a live conversation: how many of its events have no fate yet. */
   readonly inboxSize: (conversation: string) => number
@@ -51,7 +53,7 @@ interface Live {
 /** They all end with the scope. */
 export const makeConversations = Effect.fn("Conversations.make")(function* <M extends AnyStateMachine>(
   options: ConversationsOptions<M>
-): Effect.fn.Return<Conversations, never, Scope.Scope> {
+): Effect.fn.Return<Conversations<M>, never, Scope.Scope> {
   const { behaviourOf, deliver, idleMs, intensity, journal, liveMax, mayOwe } = options
   const live = new Map<string, Live>()
   const crashes = new Map<string, Restarts>()
@@ -111,6 +113,7 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
       if (known === undefined) spawn(conversation)
       else known.actor.wake()
     },
+    hint: (conversation, event) => live.get(conversation)?.actor.hint(event),
     isLive: (conversation) => live.has(conversation),
     inboxSize: (conversation) => live.get(conversation)?.actor.inboxSize ?? 0,
     live: () => live.size,

@@ -21,11 +21,10 @@ import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import type { AnyStateMachine, EventFromLogic } from "xstate"
 import { outboundKey } from "../domain/ids.ts"
-import type { Outbound } from "../domain/outbound.ts"
 import { begin, type Decision, decide, fire, type Situation, without } from "../machines/decide.ts"
 import { drainUnsafe } from "../store/drain.ts"
 import type { FencedOff, Journal, PendingInbound, Refused, Unavailable } from "../store/journal.ts"
-import { type Actor, type Behaviour, type Facts, Stopped } from "./actor.ts"
+import { type Actor, type Behaviour, type Deliver, type Facts, Stopped } from "./actor.ts"
 import { Alarms } from "./alarms.ts"
 import { entryOf, hasRows, type Last, merge, noRows, situationOf, type Written } from "./entry.ts"
 import { type Decided, inBounds, type Letter, type Told, withoutEffect } from "./letter.ts"
@@ -33,9 +32,6 @@ import { type Decided, inBounds, type Letter, type Told, withoutEffect } from ".
 export const defectsMax = 3
 
 type End = FencedOff | Unavailable | Stopped
-
-/** Takes the messages that an entry owes, once they are durable. */
-export type Deliver = (owed: ReadonlyArray<Outbound>) => void
 
 /** Makes the actor of a conversation. Nothing is read or done before `run`. */
 export function interpret<M extends AnyStateMachine>(
@@ -92,6 +88,11 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
     this.#isBusy = true
     this.#isBehind = true
     Queue.offerUnsafe(this.#mailbox, { wake: true })
+  }
+
+  hint(event: EventFromLogic<M>): void {
+    this.#isBusy = true
+    Queue.offerUnsafe(this.#mailbox, { event })
   }
 
   report(event: EventFromLogic<M>): Effect.Effect<void, Stopped> {
@@ -224,6 +225,7 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
       for (const { after, upTo } of entry.settle) {
         this.#unsettled = this.#unsettled.filter((position) => position <= after || position > upTo)
       }
+      this.#behaviour.written?.(entry)
       if (owed.length > 0) this.#deliver(owed)
     })
   }

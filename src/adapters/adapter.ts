@@ -2,6 +2,8 @@
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { WebSocket } from "ws"
+import type { Glimpse } from "../domain/glimpse.ts"
 import type { Accepted, Inbound } from "../domain/inbound.ts"
 import type { Outbound } from "../domain/outbound.ts"
 
@@ -59,6 +61,10 @@ export interface Adapter {
   readonly listen: (accept: Accept) => Effect.Effect<never, Disconnected, Scope.Scope>
   /** Handles one HTTP request to the account; answers 503 while `listen` does not run. */
   readonly receive?: (request: WebRequest) => Effect.Effect<WebResponse>
+  /** Takes over a WebSocket that was opened to the account; closes it while `listen` does not run. */
+  readonly connect?: (socket: WebSocket) => void
+  /** Shows what is under way in a thread, as far as the platform can. Must not throw, and must not wait. */
+  readonly show?: (thread: string, glimpse: Glimpse) => void
   /** Sends one message within `limits`, once: the runtime splits, paces and repeats. */
   readonly send: (outbound: Outbound) => Effect.Effect<Receipt, SendError>
   /** The receipt of an earlier send with this key, if it arrived. Class `readable` has it. */

@@ -82,17 +82,22 @@ const Logs = Schema.Struct({
   )
 }).annotate({ expected: "a map" })
 
+const policy = setting(
+  oneOf(["collect", "interrupt"]),
+  "collect",
+  "What a message does that arrives during an answer: it waits for the next turn, or ends this one."
+)
+const settleMs = setting(whole(0, 60_000), 0, "Messages that come within this time of each other become one turn.")
+
+const Web = Schema.Struct({ policy, settleMs }).annotate({ expected: "a map" })
+
 const Webhook = Schema.Struct({
   kind: oneOf(["webhook"]).annotate({ description: "The platform of this channel." }),
   account: slug.annotate({ description: "Its name here, and the end of its address /api/webhook/{account}." }),
   secret: webhookSecret,
   callback: webAddress.annotate({ description: "Where the answers are sent, by POST." }),
-  policy: setting(
-    oneOf(["collect", "interrupt"]),
-    "collect",
-    "What a message does that arrives during an answer: it waits for the next turn, or ends this one."
-  ),
-  settleMs: setting(whole(0, 60_000), 0, "Messages that come within this time of each other become one turn."),
+  policy,
+  settleMs,
   attemptsMax: setting(whole(1, 100), 12, "Sends of one answer before it becomes a dead letter."),
   giveUpAfterMs: setting(
     whole(1000, 30 * dayMs),
@@ -180,6 +185,7 @@ export const ConfigFile = Schema.Struct({
     systemPrompt,
     "What the model is told before every conversation."
   ),
+  web: setting(Web, {}, "How people are answered in the web chat."),
   channels: setting(
     Schema.Array(Webhook).annotate({ expected: "a list of channels" }),
     [],

@@ -1,4 +1,4 @@
-/** The guard in front of the router, unknown routes and upgrades included, and the headers behind it. */
+/** The guard in front of the router, unknown routes included, and of upgrades; and the headers behind it. */
 import type { IncomingMessage } from "node:http"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -20,6 +20,15 @@ export const guardMiddleware = (guard: Guard) =>
         return verdict.isAllowed ? yield* route : refused(verdict)
       }),
     { global: true }
+  )
+
+/** Why an upgrade is refused, if it is. */
+export const guardUpgrades = (guard: Guard) =>
+  Clock.clockWith((clock) =>
+    Effect.succeed((message: IncomingMessage): Refusal | undefined => {
+      const verdict = guard.check(guardedRequest(message, clock.currentTimeMillisUnsafe()))
+      return verdict.isAllowed ? undefined : verdict
+    })
   )
 
 /** The request as the guard sees it. */

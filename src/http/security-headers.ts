@@ -38,6 +38,9 @@ const ofOthers = {
   "cache-control": "no-store"
 }
 
+/** Of an answer that no route gives. */
+export const headersOfRefusals: Readonly<Record<string, string>> = { ...everywhere, ...ofOthers }
+
 /** A header that the route set itself stays. */
 export function hardened(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
   const type = response.headers["content-type"] ?? ""

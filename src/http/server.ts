@@ -10,15 +10,16 @@ import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { type GuardOptions, makeGuard } from "./guard.ts"
-import { guardMiddleware } from "./guard-middleware.ts"
+import { guardMiddleware, guardUpgrades } from "./guard-middleware.ts"
 import { type Health, healthRoutes } from "./health.ts"
 import { loginRoutes } from "./login-route.ts"
 import { metricsRoute } from "./metrics.ts"
 import { pageRoutes } from "./page-route.ts"
 import { pageDir, readStaticFiles } from "./static-files.ts"
 import { type WebhookRouteOptions, webhookRoute } from "./webhook-route.ts"
+import { openSockets, type SocketOptions } from "./ws.ts"
 
-export interface HttpOptions extends WebhookRouteOptions, GuardOptions {
+export interface HttpOptions extends WebhookRouteOptions, GuardOptions, Pick<SocketOptions, "connect"> {
   readonly port: number
   readonly health: Effect.Effect<Health>
   /** Prometheus' text format. */
@@ -64,6 +65,7 @@ export const listen = Effect.fn("Http.listen")(function* (
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(options.bodyMaxBytes)))
   )
   yield* Layer.build(app).pipe(Effect.mapError((error) => new NotListening({ reason: sentenceOf(error, options) })))
+  yield* openSockets(server, { connect: options.connect, refuse: yield* guardUpgrades(guard) })
   return addressOf(server, options)
 })
 

@@ -12,7 +12,7 @@ export interface Stats {
   readonly refused: number
   /** Attempts that were begun again because their engine was lost, since the start. */
   readonly restarts: number
-  /** How long a request holds its slot, of late: with `placeOf` it gives the expected wait. */
+  /** How long a request holds its slot, of late. */
   readonly turnMs: number
   readonly ready: boolean
   readonly trouble?: string

@@ -52,6 +52,12 @@ export class ModelFailed extends Data.TaggedError("ModelFailed")<{
 
 export type Failure = QueueFull | PromptTooLong | ModelFailed
 
+/** How many requests start before one, and how long that takes if turns go on taking as long as they did of late. */
+export interface Wait {
+  readonly ahead: number
+  readonly waitMs: number
+}
+
 export class InferenceScheduler extends Context.Service<
   InferenceScheduler,
   {
@@ -61,8 +67,8 @@ export class InferenceScheduler extends Context.Service<
      * queue back; a slow reader keeps neither, for the slot is free as soon as the engine is done.
      */
     readonly infer: (request: InferenceRequest & { readonly firstAttempt: number }) => Stream.Stream<Signal, Failure>
-    /** How many requests start before this one; undefined for one that does not wait. */
-    readonly placeOf: (id: string) => Effect.Effect<number | undefined>
+    /** Undefined for one that does not wait. */
+    readonly waitOf: (id: string) => Effect.Effect<Wait | undefined>
     readonly stats: Effect.Effect<Stats>
   }
 >()("parley/inference/InferenceScheduler") {}
@@ -139,11 +145,7 @@ export const layer = ({ engine, queueMax, ...limits }: Options): Layer.Layer<Inf
       yield* Effect.forkScoped(Effect.forever(recover(floor)))
       return InferenceScheduler.of({
         infer: (request) => Stream.unwrap(open(floor, request)),
-        placeOf: (id) =>
-          Effect.sync(() => {
-            const ticket = floor.tickets.get(id)
-            return ticket && Schedule.placeOf(floor.schedule, ticket)
-          }),
+        waitOf: (id) => Effect.sync(() => waitOf(floor, id)),
         stats: statsOf(floor)
       })
     })
@@ -267,6 +269,13 @@ const recover = Effect.fnUntraced(function* (floor: Floor) {
 function failWaiting({ schedule }: Floor, reason: string): void {
   const failure = Effect.fail(new ModelFailed({ kind: "lost", reason }))
   for (const { request } of [...Schedule.allWaiting(schedule)]) Deferred.doneUnsafe(request.start, failure)
+}
+
+function waitOf({ schedule, tickets, turnMs }: Floor, id: string): Wait | undefined {
+  const ticket = tickets.get(id)
+  const ahead = ticket && Schedule.placeOf(schedule, ticket)
+  if (ahead === undefined) return undefined
+  return { ahead, waitMs: Math.round(((ahead + 1) / schedule.limits.slotsMax) * turnMs) }
 }
 
 function retryAfterMsOf({ schedule, turnMs }: Floor): number {

@@ -17,14 +17,17 @@
  *   C5. From every state silence leads to `done`, and a turn nobody answers ends in words.
  *   C6. A turn that is resumed asks the same again, as a higher attempt.
  *   C7. A stop cancels the running turn, settles all that was written before it, and is itself ignored.
+ *   C8. A person who goes on writing holds the turn back, for `heldMax` times `typingMs` at most.
  */
 import { assertEvent, assign, emit, setup } from "xstate"
+import type { Timer } from "./decide.ts"
 
-export const version = 1
+export const version = 2
 
 export type ConversationEvent =
   | { type: "user.message"; position: number }
   | { type: "user.stop"; position: number }
+  | { type: "user.typing" }
   | { type: "inference.started"; turn: number; attempt: number }
   | { type: "inference.restarted"; turn: number; attempt: number; next: number }
   | { type: "inference.finished"; turn: number; attempt: number }
@@ -62,7 +65,14 @@ export interface ConversationContext extends ConversationSettings {
   readonly asked: number
   /** The position of the last message. */
   readonly kept: number
+  /** How often the coming turn was held back because the person went on writing. */
+  readonly held: number
 }
+
+/** A client that shows that its person is writing says so again within this time. */
+export const typingMs = 3_000
+/** Whoever writes for longer than ten of them is answered meanwhile. */
+export const heldMax = 10
 
 export const conversationMachine = setup({
   types: {
@@ -72,7 +82,7 @@ export const conversationMachine = setup({
     emitted: {} as ConversationAction
   },
   delays: {
-    settle: ({ context }) => context.settleMs,
+    settle: ({ context, event }) => (event.type === "user.typing" ? typingMs : context.settleMs),
     // Of the whole turn, from its start or its resumption after a crash; progress is the scheduler's to watch.
     turnDeadline: ({ context }) => context.turnMaxMs
   },
@@ -81,7 +91,8 @@ export const conversationMachine = setup({
       "attempt" in event && event.turn === context.turn && event.attempt === context.attempt,
     mayInterrupt: ({ context }) => context.policy === "interrupt",
     hasUnasked: ({ context }) => context.kept > context.asked,
-    needsNoSettling: ({ context }) => context.settleMs === 0
+    needsNoSettling: ({ context }) => context.settleMs === 0,
+    mayHold: ({ context }) => context.held < heldMax
   },
   actions: {
     keepMessage: assign(({ event }) => {
@@ -96,7 +107,8 @@ export const conversationMachine = setup({
       assertEvent(event, "user.stop")
       return { type: "command.ignore", position: event.position }
     }),
-    beginTurn: assign(({ context }) => ({ turn: context.turn + 1, attempt: 1, asked: context.kept })),
+    beginTurn: assign(({ context }) => ({ turn: context.turn + 1, attempt: 1, asked: context.kept, held: 0 })),
+    holdTurn: assign(({ context }) => ({ held: context.held + 1 })),
     forgetUnasked: assign(({ context }) => ({ asked: context.kept })),
     beginAttempt: assign(({ context, event }) => ({
       attempt: event.type === "inference.restarted" ? event.next : context.attempt + 1
@@ -126,7 +138,7 @@ export const conversationMachine = setup({
   }
 }).createMachine({
   id: "conversation",
-  context: ({ input }) => ({ ...input, turn: 0, attempt: 0, asked: 0, kept: 0 }),
+  context: ({ input }) => ({ ...input, turn: 0, attempt: 0, asked: 0, kept: 0, held: 0 }),
   initial: "done",
   states: {
     done: {
@@ -140,6 +152,7 @@ export const conversationMachine = setup({
       always: { guard: "needsNoSettling", target: "answering", actions: "beginTurn" },
       on: {
         "user.message": { target: "typing", reenter: true, actions: ["keepMessage", "storeMessage"] },
+        "user.typing": { guard: "mayHold", target: "typing", reenter: true, actions: "holdTurn" },
         "user.stop": { target: "done", actions: ["beginTurn", "endStopped", "ignoreCommand"] }
       },
       after: { settle: { target: "answering", actions: "beginTurn" } }
@@ -174,12 +187,23 @@ export const conversationMachine = setup({
 
 /** Worthless after a crash, for the turn starts over: not written. */
 export function isEphemeral({ type }: ConversationEvent): boolean {
-  return type === "inference.started"
+  return type === "inference.started" || type === "user.typing"
 }
 
 /** Nothing is owed: it can be put to sleep. */
 export function isAtRest({ value }: { readonly value: unknown }): boolean {
   return value === "done"
+}
+
+/** What earlier versions stored, brought to the next one. */
+export const migrations = {
+  1: ({ context, ...stored }: Stored) => ({ ...stored, context: { ...(context as object), held: 0 } })
+}
+
+interface Stored {
+  readonly value: unknown
+  readonly context: unknown
+  readonly timers: ReadonlyArray<Timer>
 }
 
 /** What of the context is remembered, and what the channel says anew. */

@@ -20,7 +20,7 @@ const due = `select o.key, o.conversation, o.turn, o.text, o.outcome, o.in_reply
 
 const messages = `select m.role, m.text, m.turn, m.position,
     case when m.turn = $2 then (select i.user_id from inbound i where i.position = m.position) end as user_id
-  from message m where m.conversation = $1 and m.turn <= $2 order by m.seq desc limit $3`
+  from message m where m.conversation = $1 and m.turn <= $2 and m.role <> 'notice' order by m.seq desc limit $3`
 
 export const reads = {
   load: { name: "load", text: load },

@@ -62,7 +62,8 @@ export interface Rows {
 }
 
 export interface MessageRow {
-  readonly role: "user" | "assistant"
+  /** A `notice` is said by Parley itself: it is shown, and is no part of a prompt. */
+  readonly role: "user" | "assistant" | "notice"
   readonly text: string
   readonly turn: number
   readonly position?: number
@@ -186,7 +187,7 @@ export class Journal extends Context.Service<
     readonly load: (conversation: string, pendingMax: number) => Effect.Effect<Loaded, Unavailable>
     /** The undelivered messages of a conversation, in order. */
     readonly due: (conversation: string, dueMax: number) => Effect.Effect<ReadonlyArray<Due>, Unavailable>
-    /** The newest messages of the conversation up to that turn, in the order in which they were stored. */
+    /** The newest messages up to that turn that are no notices, in the order in which they were stored. */
     readonly messages: (
       conversation: string,
       turn: number,

@@ -27,13 +27,15 @@ export interface PlatformEvent {
 
 /** What the platform learnt of an event that it delivered. */
 export type Told =
-  | { readonly as: "acknowledged"; readonly duplicate: boolean }
+  /** Not every platform is told of duplicates. */
+  | { readonly as: "acknowledged"; readonly duplicate?: boolean }
   | { readonly as: "later"; readonly afterMs: number }
   | { readonly as: "refused"; readonly words: string }
 
 /**
  * What a send meets at the platform. `cut-before` loses the connection before the message is taken, `cut-after` after
- * it is shown and before that is answered; `silent` shows it and answers after `sendMaxMs`.
+ * it is shown and before that is answered; `silent` shows it and answers after `sendMaxMs`. `nobody`: the platform reads
+ * from us, and nobody looks.
  */
 export type Meeting =
   | "taken"
@@ -46,6 +48,7 @@ export type Meeting =
   | "refused"
   | "gone"
   | "moved"
+  | "nobody"
 
 export interface Arrival {
   readonly key: string

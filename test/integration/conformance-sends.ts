@@ -3,7 +3,17 @@ import assert from "node:assert/strict"
 import { Effect, Fiber, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { Adapter, SendError } from "../../src/adapters/adapter.ts"
-import { type Bench, type Check, check, type Harness, type Meeting, outboundOf, settle } from "./conformance-bench.ts"
+import {
+  type Bench,
+  type Check,
+  check,
+  type Harness,
+  intakeOf,
+  listening,
+  type Meeting,
+  outboundOf,
+  settle
+} from "./conformance-bench.ts"
 
 type Tag = SendError["_tag"]
 
@@ -35,8 +45,9 @@ export const sendChecks = (harness: Harness): ReadonlyArray<Check> => [
   check("O4: a redirect is rejected, and not followed", meets(harness, "moved", "Rejected"))
 ]
 
-const arrives = Effect.fnUntraced(function* (harness: Harness) {
-  const { adapter, platform } = yield* harness
+/** The account listens: a platform that reads from us finds nobody otherwise. */
+export const arrives = Effect.fnUntraced(function* (harness: Harness) {
+  const { adapter, platform } = yield* listening(harness, intakeOf())
   const sent = [1, 2, 3].map(outboundOf)
   yield* Effect.forEach(sent, adapter.send)
   const arrivals = platform.arrivals()

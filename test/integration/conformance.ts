@@ -5,18 +5,21 @@
 import { describe, test } from "vitest"
 import type { Check, Harness } from "./conformance-bench.ts"
 import { httpChecks, intakeChecks } from "./conformance-intake.ts"
+import { pullChecks } from "./conformance-pulls.ts"
 import { sendChecks } from "./conformance-sends.ts"
 
 export interface Conforming {
   readonly harness: Harness
   /** The platform calls us over HTTP and signs its requests. */
   readonly isHttp: boolean
+  /** The platform reads what it shows from our record. */
+  readonly isPulled?: boolean
 }
 
-export const checksOf = ({ harness, isHttp }: Conforming): ReadonlyArray<Check> => [
+export const checksOf = ({ harness, isHttp, isPulled = false }: Conforming): ReadonlyArray<Check> => [
   ...intakeChecks(harness),
   ...(isHttp ? httpChecks(harness) : []),
-  ...sendChecks(harness)
+  ...(isPulled ? pullChecks(harness) : sendChecks(harness))
 ]
 
 /** Registers every check as a test. */

@@ -132,7 +132,7 @@ it.live("a request that is slow is cut off, an answer that is slow is not", () =
   Effect.gen(function* () {
     const address = yield* listen({
       ...{ host: "127.0.0.1", port: 0, token: Redacted.make(token), allowedHosts: [], allowedOrigins: [] },
-      ...{ accountOf: () => undefined, configured: [], bodyMaxBytes: 1024 },
+      ...{ connect: () => undefined, accountOf: () => undefined, configured: [], bodyMaxBytes: 1024 },
       health: Effect.succeed({ ready: true, durability: "strict", parts: {} }),
       metrics: Effect.as(Effect.sleep(slowAnswerMs), "late")
     })

@@ -20,7 +20,8 @@ const fates: Readonly<Record<Meeting, Fate>> = {
   throttled: "busy",
   refused: "unwanted",
   gone: "gone",
-  moved: "moved"
+  moved: "moved",
+  nobody: "take"
 }
 
 /** `disturb` makes another adapter of it: the kit has to notice what it breaks. */

@@ -6,7 +6,9 @@ import {
   type ConversationEvent,
   type ConversationSettings,
   conversationMachine,
-  refresh
+  heldMax,
+  refresh,
+  typingMs
 } from "../../src/machines/conversation.ts"
 import { begin, type Decision, decide, fire, type Situation } from "../../src/machines/decide.ts"
 import { statesOf, transitionsOf, wayOfStep } from "./taken-transitions.ts"
@@ -30,6 +32,7 @@ const step = fc.oneof(
   { weight: 5, arbitrary: waits },
   { weight: 4, arbitrary: writes },
   { weight: 1, arbitrary: stops },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant("user.typing" as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constantFrom("actor.resumed" as const, "actor.gave-up" as const) }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("inference.started" as const), late }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("inference.finished" as const), late }) },
@@ -257,6 +260,24 @@ property(c7, (_, settings, steps) => {
   expect(reach).toBe(written.at(-1) ?? 0)
   expect(life.slice(index + 1)).toEqual([])
 })
+
+const c8 = "C8: a person who goes on writing holds the turn back, for `heldMax` times `typingMs` at most"
+property(c8, (life, { settleMs }) => {
+  let since = { atMs: 0, messages: 0 }
+  for (const { after, atMs, before, event } of life) {
+    const [was, is] = [before.snapshot, after.snapshot]
+    if (was.value !== "typing") since = { atMs, messages: 0 }
+    if (event.type === "user.message") since = { ...since, messages: since.messages + 1 }
+    if (is.value !== "typing") continue
+    const held = is.context.held
+    const due = [...after.timers.values()].map(({ dueAtMs }) => dueAtMs)
+    if (event.type === "user.typing") expect(due).toEqual(held > was.context.held ? [atMs + typingMs] : dueOf(before))
+    expect(held).toBeLessThanOrEqual(heldMax)
+    expect(Math.max(...due) - since.atMs).toBeLessThanOrEqual(since.messages * settleMs + heldMax * typingMs)
+  }
+})
+
+const dueOf = ({ timers }: Current) => [...timers.values()].map(({ dueAtMs }) => dueAtMs)
 
 test("the steps above reach every state, every transition and every action", () => {
   const samples = fc.sample(fc.tuple(settings, steps), { numRuns: 300, seed: 1 })

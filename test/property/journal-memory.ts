@@ -84,7 +84,9 @@ export function memoryJournal(tables: Tables): Journal["Service"] {
       }),
     messages: (conversation, turn, messagesMax) =>
       Effect.sync(() => {
-        const ofTurn = tables.messages.filter((row) => row.conversation === conversation && row.turn <= turn)
+        const ofTurn = tables.messages.flatMap(({ role, ...row }) =>
+          row.conversation === conversation && row.turn <= turn && role !== "notice" ? [{ ...row, role }] : []
+        )
         return ofTurn.slice(-messagesMax).map(({ position, role, text, turn: of }) => {
           const userId = tables.inbound.find((row) => row.position === position)?.user.id
           return { role, text, turn: of, ...(of === turn && userId !== undefined && { userId }) }

@@ -253,7 +253,7 @@ function entryOf(step: Extract<Step, { type: "commit" }>, conversation: string, 
     messageSeq,
     deliveryVersion: 1,
     messages: Array.from({ length: step.messages }, (_, index) => {
-      const role = index === 0 ? ("user" as const) : ("assistant" as const)
+      const role = (["user", "assistant", "notice"] as const)[index % 3]!
       return { role, text: `text ${nth}`, turn: seq, ...(handled > 0 && { position: handled }) }
     }),
     outbound,

@@ -9,7 +9,7 @@ import type { Fate, Inbound } from "../../src/domain/inbound.ts"
 import type { Outbound } from "../../src/domain/outbound.ts"
 import { type Count, census } from "../../src/store/census.ts"
 import type { Database } from "../../src/store/database.ts"
-import type { Due, Entry, StoredMessage } from "../../src/store/journal.ts"
+import type { Due, Entry, MessageRow, StoredMessage } from "../../src/store/journal.ts"
 import type { CuttingProxy } from "../integration/cutting-proxy.ts"
 import { openTwoOwners } from "../integration/postgres-journal.ts"
 import { memoryJournal, Tables } from "./journal-memory.ts"
@@ -210,7 +210,7 @@ property("messages are read in their order, the newest ones up to a turn, and wh
         users.set((deed.answer as Event).position, deed.inbound.user.id)
       if (deed.type !== "commit") continue
       const { conversation, messages } = deed.entry
-      rows.set(conversation, [...(rows.get(conversation) ?? []), ...messages])
+      rows.set(conversation, [...(rows.get(conversation) ?? []), ...messages.flatMap(spoken)])
     }
     for (const [id, { loaded, messages }] of views) {
       const turn = (loaded.stored?.seq ?? 1) - 1
@@ -274,3 +274,8 @@ test("the stories above reach every fate, every refusal, both cuts, and rows of 
   expect(deeds.some((deed) => deed.type === "accept" && (deed.answer as { duplicate?: boolean })?.duplicate)).toBe(true)
   expect(reached(samples.flat().map(({ cut }) => cut))).toEqual(["after", "before", undefined])
 })
+
+/** A notice is no part of what is read for a prompt. */
+function spoken({ role, ...row }: MessageRow) {
+  return role === "notice" ? [] : [{ ...row, role }]
+}

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import type { Actor } from "../../src/actors/actor.ts"
 import { type ConversationOptions, conversationBehaviour } from "../../src/actors/conversation.ts"
 import { interpret } from "../../src/actors/interpreter.ts"
+import type { Glimpse } from "../../src/domain/glimpse.ts"
 import type { Outbound } from "../../src/domain/outbound.ts"
 import type { Failure, InferenceScheduler, Signal } from "../../src/inference/scheduler.ts"
 import type { conversationMachine } from "../../src/machines/conversation.ts"
@@ -77,6 +78,7 @@ export class Chat {
   readonly tables = new Tables()
   readonly delivered: Array<Outbound> = []
   readonly answerings: Array<Answering> = []
+  readonly shown: Array<Glimpse> = []
   readonly journal: Journal["Service"]
   #actor!: Actor<typeof conversationMachine>
   #fiber!: Fiber.Fiber<never, unknown>
@@ -96,11 +98,12 @@ export class Chat {
     const { journal } = this
     const scheduler: InferenceScheduler["Service"] = {
       infer: (request) => this.#infer(request),
-      placeOf: () => Effect.undefined,
+      waitOf: () => Effect.undefined,
       stats: Effect.die("nobody asks")
     }
+    const show = (glimpse: Glimpse) => void this.shown.push(glimpse)
     return Effect.gen({ self: this }, function* () {
-      const behaviour = conversationBehaviour("test/chat/ada", this.#options, { journal, scheduler })
+      const behaviour = conversationBehaviour("test/chat/ada", this.#options, { journal, scheduler, show })
       this.#actor = interpret("test/chat/ada", behaviour, journal, (owed) => void this.delivered.push(...owed))
       this.#fiber = yield* Effect.forkScoped(this.#actor.run)
       yield* settle
@@ -140,6 +143,14 @@ export class Chat {
       }
       yield* settle
     })
+  }
+
+  /** Shows that there is more to come. */
+  get type() {
+    return Effect.andThen(
+      Effect.sync(() => this.#actor.hint({ type: "user.typing" })),
+      settle
+    )
   }
 
   /** Writes, and is quiet until the model is asked. */

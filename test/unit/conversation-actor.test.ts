@@ -110,7 +110,8 @@ it.effect("a stop before the first word says so; one that stops nothing says not
     yield* chat.ask("three")
     yield* chat.write("/stop")
     expect(chat.told).toEqual(["1 answered [2] 1", "2 stopped [3] Stopped.", "3 stopped [5] Stopped."])
-    expect(chat.rows).toEqual(["1 user: one", "1 assistant: 1", "2 user: two", "3 user: three"])
+    const notices = ["2 notice: Stopped.", "3 notice: Stopped."]
+    expect(chat.rows).toEqual(["1 user: one", "1 assistant: 1", "2 user: two", notices[0], "3 user: three", notices[1]])
     expect(chat.fates).toEqual(["ignored", "answered", "answered", "ignored", "answered", "ignored"])
   })
 )
@@ -163,8 +164,10 @@ it.effect.each(failures)("%s has its words", ([, failure, outcome, words, letter
       "done"
     ])
     expect(chat.tables.letters).toHaveLength(letters)
-    expect(chat.rows).toEqual(["1 user: one"])
-    yield* (yield* chat.ask("two")).finish()
+    expect(chat.rows).toEqual(["1 user: one", expect.stringContaining(`1 notice: ${words}`)])
+    const next = yield* chat.ask("two")
+    expect(next.prompt.join()).not.toContain(words)
+    yield* next.finish()
     expect(chat.fates).toEqual([outcome, "answered"])
   })
 )
@@ -195,7 +198,7 @@ it.effect("a model that says nothing is quoted with nothing", () =>
     yield* answering.finish()
     expect([chat.told, chat.rows]).toEqual([
       [expect.stringContaining("1 answered [1] The model had nothing")],
-      ["1 user: one"]
+      ["1 user: one", expect.stringContaining("1 notice: The model had nothing")]
     ])
   })
 )

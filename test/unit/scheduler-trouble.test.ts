@@ -17,7 +17,7 @@ scenario("what its engine lost starts again from nothing, once the engine is bac
     expect(ann.signals.at(-1)).toEqual({ type: "restarted", attempt: 2, reason: "It died." })
     yield* TestClock.adjust("1 minute")
     expect(running()).toEqual([])
-    expect(yield* scheduler.placeOf("ann")).toBe(0)
+    expect((yield* scheduler.waitOf("ann"))?.ahead).toBe(0)
     expect(yield* scheduler.stats).toMatchObject({ ready: false, trouble: "It was told not to be ready." })
     engine.ready = true
     yield* TestClock.adjust("1 second")
@@ -123,7 +123,7 @@ scenario("before the engine is ready at all, requests wait in their places", { e
     const { signals } = yield* ask("ann")
     yield* TestClock.adjust("1 minute")
     expect(signals).toEqual([])
-    expect(yield* scheduler.placeOf("ann")).toBe(0)
+    expect((yield* scheduler.waitOf("ann"))?.ahead).toBe(0)
     expect(yield* scheduler.stats).toMatchObject({ running: 0, waiting: 1, ready: false })
     engine.ready = true
     yield* TestClock.adjust("1 second")

@@ -42,8 +42,8 @@ scenario("users take turns, and each knows its place", { queueMax: 9 }, ({ ask, 
   Effect.gen(function* () {
     for (const id of ["ann-1", "ann-2", "ann-3", "bob-1", "bob-2"]) yield* ask(id)
     const waiting = ["ann-2", "bob-1", "ann-3", "bob-2"]
-    for (const [place, id] of waiting.entries()) expect(yield* scheduler.placeOf(id)).toBe(place)
-    expect(yield* scheduler.placeOf("ann-1")).toBe(undefined)
+    for (const [place, id] of waiting.entries()) expect((yield* scheduler.waitOf(id))?.ahead).toBe(place)
+    expect(yield* scheduler.waitOf("ann-1")).toBe(undefined)
     for (const id of ["ann-1", ...waiting]) {
       expect(running()).toEqual([id])
       yield* finish(id)
@@ -57,7 +57,7 @@ scenario("interrupting gives a place or a slot back at once", {}, ({ ask, runnin
     const bob = yield* ask("bob")
     yield* ask("cy")
     yield* Fiber.interrupt(bob.fiber)
-    expect(yield* scheduler.placeOf("cy")).toBe(0)
+    expect(yield* scheduler.waitOf("cy")).toEqual({ ahead: 0, waitMs: expect.any(Number) })
     yield* Fiber.interrupt(ann.fiber)
     yield* TestClock.adjust(0)
     expect(running()).toEqual(["cy"])

@@ -1,0 +1,123 @@
+/** The accounts that the configuration names, each kept open by its supervisor. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type Account, makeAccount } from "./actors/account.ts"
+import { conversationBehaviour } from "./actors/conversation.ts"
+import { supervise } from "./actors/supervisor.ts"
+import { type SweeperOptions, sweep } from "./actors/sweeper.ts"
+import type { Adapter } from "./adapters/adapter.ts"
+import { openWeb } from "./adapters/web/web.ts"
+import { openWebhook } from "./adapters/webhook/webhook.ts"
+import type { ChannelConfig, Config } from "./cli/config-schema.ts"
+import { accountId, conversationId, partsOf } from "./domain/ids.ts"
+import type { InferenceScheduler } from "./inference/scheduler.ts"
+import type { ConversationSettings } from "./machines/conversation.ts"
+import type { Intensity } from "./machines/restart-intensity.ts"
+import type { Database } from "./store/database.ts"
+import { readHistory } from "./store/history.ts"
+import type { Journal } from "./store/journal.ts"
+
+export interface ChannelParts {
+  readonly config: Config
+  readonly database: Database["Service"]
+  readonly journal: Journal["Service"]
+  readonly scheduler: InferenceScheduler["Service"]
+  /** Those that are open. */
+  readonly accounts: Map<string, Account>
+  readonly sweeper: SweeperOptions
+  readonly pending: () => number
+}
+
+/** One account, and how people are answered there. */
+export interface Channel {
+  readonly id: string
+  readonly open: Effect.Effect<Adapter, { readonly reason: string }, Scope.Scope>
+  readonly settings: Omit<ConversationSettings, "turnMaxMs">
+  readonly attemptsMax: number
+  readonly ageMaxMs: number
+}
+
+const accountLimits = { liveMax: 50_000, linesMax: 20_000 }
+const deliveryDelays = { delayMinMs: 250, delayMaxMs: 300_000 }
+export const partIntensity: Intensity = { restartsMax: 5, withinMs: 60_000, delayMinMs: 500, delayMaxMs: 10_000 }
+const webAccount = "chat"
+export const webId = accountId("web", webAccount)
+const dayMs = 86_400_000
+
+export function channelsOf(parts: ChannelParts): ReadonlyArray<Channel> {
+  return [webChannel(parts), ...parts.config.channels.map(webhookChannel)]
+}
+
+/**
+ * Keeps an account open. Gives what completes when it is open for the first time, and what fails when it cannot be kept
+ * open.
+ */
+export const openChannel = Effect.fn("openChannel")(function* (parts: ChannelParts, channel: Channel) {
+  const isOpen = yield* Deferred.make<void>()
+  const run = Effect.gen(function* () {
+    const account = yield* accountOf(parts, channel)
+    parts.accounts.set(account.id, account)
+    yield* Effect.addFinalizer(() => Effect.sync(() => parts.accounts.delete(account.id)))
+    const isFirst = yield* Deferred.succeed(isOpen, undefined)
+    if (!isFirst) yield* Effect.forkScoped(sweep(parts.sweeper))
+    yield* account.run
+  })
+  const name = `account ${channel.id}`
+  const kept = Effect.mapError(supervise([{ name, intensity: partIntensity, run }]), ({ cause }) => ({
+    reason: `the ${name} died too often: ${String(cause)}`
+  }))
+  return { isOpen: Deferred.await(isOpen), kept }
+})
+
+const accountOf = Effect.fn("accountOf")(function* (parts: ChannelParts, channel: Channel) {
+  const { config, journal, pending, scheduler } = parts
+  const { answerTokensMax, mailboxMax, turnMaxMs, ...limits } = config.limits
+  const adapter = yield* channel.open
+  const options = {
+    ...channel.settings,
+    turnMaxMs,
+    mailboxMax,
+    systemPrompt: config.systemPrompt,
+    answerTokensMax,
+    temperature: 0.7
+  }
+  return yield* makeAccount({
+    adapter,
+    journal,
+    behaviourOf: (id) => {
+      const { thread } = partsOf(id)
+      return conversationBehaviour(id, options, {
+        journal,
+        scheduler,
+        show: (glimpse) => adapter.show?.(thread, glimpse)
+      })
+    },
+    limits: { ...limits, ...accountLimits },
+    delivery: { attemptsMax: channel.attemptsMax, ageMaxMs: channel.ageMaxMs, ...deliveryDelays },
+    pending
+  })
+})
+
+function webhookChannel(channel: ChannelConfig): Channel {
+  const { account, attemptsMax, giveUpAfterMs, policy, settleMs } = channel
+  return {
+    id: accountId("webhook", account),
+    open: openWebhook(channel),
+    settings: { policy, settleMs },
+    attemptsMax,
+    ageMaxMs: giveUpAfterMs
+  }
+}
+
+function webChannel({ accounts, config, database, scheduler }: ChannelParts): Channel {
+  const idOf = (thread: string) => conversationId("web", webAccount, thread)
+  const open = openWeb({
+    account: webAccount,
+    history: (thread, since, max) => readHistory(database, idOf(thread), since, max),
+    wait: (thread, turn) => scheduler.waitOf(`${idOf(thread)}/${turn}`),
+    typing: (thread) => accounts.get(webId)?.conversations.hint(idOf(thread), { type: "user.typing" })
+  })
+  // The record is what pages read: sending to them cannot fail for long.
+  return { id: webId, open, settings: config.web, attemptsMax: 12, ageMaxMs: dayMs }
+}
