@@ -68,7 +68,7 @@ export interface Guard {
 export const failureLimits = { failuresMax: 10, withinMs: 60_000, addressesMax: 10_000 }
 const sessionsKnownMax = 10_000
 const fieldsMax = 100
-const openPaths = ["/login", "/logout", "/favicon.ico", "/favicon.svg"]
+const openPaths = ["/login", "/logout"]
 /** The page's assets are the published code; what people said comes over `/ws`. Webhooks have their signature. */
 const openFolders = ["/assets/", "/api/webhook/"]
 

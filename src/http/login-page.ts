@@ -45,7 +45,7 @@ const styleHash = createHash("sha256").update(style).digest("base64")
 export const loginPolicy = [
   "default-src 'none'",
   `style-src 'sha256-${styleHash}'`,
-  "img-src 'self'",
+  "img-src data:",
   "base-uri 'none'",
   "form-action 'self'",
   "frame-ancestors 'none'"
@@ -63,6 +63,7 @@ export function loginPage(language: Language, trouble?: "wrong" | "limited"): st
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>${title}</title>
+<link rel="icon" href="data:,">
 <style>${style}</style>
 </head>
 <body>

@@ -43,7 +43,7 @@ export const closed = fc.constantFrom(
   ...["/v1/assets/a.js", "/metrics/login", "/x/api/webhook/demo", "/x/health/live", "http://["]
 )
 export const open = fc.constantFrom(
-  ...["/login", "/login?x", "/logout", "/assets/a.js", "/api/webhook/demo", "/favicon.ico"]
+  ...["/login", "/login?x", "/logout", "/assets/a.js", "/api/webhook/demo", "/assets/"]
 )
 export const health = fc.constantFrom("/health/live", "/health/ready?x", "http://evil.example/health/live")
 
