@@ -116,6 +116,8 @@ const start = Effect.fn("start")(function* (
     port: config.port,
     bodyMaxBytes: config.limits.bodyMaxBytes,
     token: config.token,
+    allowedHosts: config.allowedHosts,
+    allowedOrigins: config.allowedOrigins,
     accountOf: (id) => accounts.get(id),
     configured,
     connect: () => accounts.get(webId)?.adapter.connect,

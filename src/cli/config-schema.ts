@@ -35,6 +35,10 @@ const key = (description: string) => secret("text without spaces", (value) => /^
 const isAddress = (value: string, protocols: ReadonlyArray<string>) =>
   URL.canParse(value) && protocols.includes(new URL(value).protocol) && new URL(value).hostname !== ""
 
+const isSite = (value: string) => /^https?:\/\/[a-z0-9._:[\]-]{1,261}$/i.test(value) && URL.canParse(value)
+const hostName = text("a host name, with or without a port", (value) => isSite(`http://${value}`))
+const origin = text("an origin such as https://chat.example.org, without a path", isSite)
+
 /** `fetch` refuses an address with a password in it, and the log would show it. */
 const webAddress = text(
   "an http(s) address without a user name in it",
@@ -156,6 +160,16 @@ export const ConfigFile = Schema.Struct({
     "Where everything is kept (PARLEY_DATA). A relative path starts at the working directory."
   ),
   token: Schema.optionalKey(key("The bearer token of /v1, /metrics and the operator's routes (PARLEY_TOKEN).")),
+  allowedHosts: setting(
+    Schema.Array(hostName).annotate({ expected: "a list of host names" }),
+    [],
+    "Names that this server is reached by, besides `localhost`, `host` and IP addresses."
+  ),
+  allowedOrigins: setting(
+    Schema.Array(origin).annotate({ expected: "a list of origins" }),
+    [],
+    "Origins of pages that may use this server, besides its own."
+  ),
   debug: setting(bool, false, "Write debug lines and the texts of messages to the log (AI_DEBUG)."),
   durability: setting(
     oneOf(["strict", "relaxed"]),

@@ -8,19 +8,19 @@ import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
-import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import { type GuardOptions, makeGuard } from "./guard.ts"
+import { guardMiddleware, guardUpgrades } from "./guard-middleware.ts"
 import { type Health, healthRoutes } from "./health.ts"
+import { loginRoutes } from "./login-route.ts"
 import { metricsRoute } from "./metrics.ts"
-import { notFound } from "./problem.ts"
+import { pageRoutes } from "./page-route.ts"
+import { pageDir, readStaticFiles } from "./static-files.ts"
 import { type WebhookRouteOptions, webhookRoute } from "./webhook-route.ts"
 import { openSockets, type SocketOptions } from "./ws.ts"
 
-export interface HttpOptions extends WebhookRouteOptions, Pick<SocketOptions, "connect"> {
-  readonly host: string
+export interface HttpOptions extends WebhookRouteOptions, GuardOptions, Pick<SocketOptions, "connect"> {
   readonly port: number
-  /** The bearer of the operator's routes; without one they are open to this machine. */
-  readonly token: Redacted.Redacted | undefined
   readonly health: Effect.Effect<Health>
   /** Prometheus' text format. */
   readonly metrics: Effect.Effect<string>
@@ -47,11 +47,16 @@ export const listen = Effect.fn("Http.listen")(function* (
     connectionsCheckingInterval: 5_000
   })
   server.maxConnections = connectionsMax
+  const guard = makeGuard(options)
+  const page = yield* Effect.catch(readStaticFiles(pageDir), Effect.succeed)
+  if ("reason" in page) yield* Effect.logInfo(page.reason)
   const routes = Layer.mergeAll(
+    guardMiddleware(guard),
     ...healthRoutes(options.health),
-    metricsRoute(options.metrics, options.token),
+    ...loginRoutes(guard),
+    metricsRoute(options.metrics),
     webhookRoute(options),
-    HttpRouter.add("*", "*", notFound)
+    ...pageRoutes(page)
   )
   const app = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(
@@ -60,7 +65,7 @@ export const listen = Effect.fn("Http.listen")(function* (
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(options.bodyMaxBytes)))
   )
   yield* Layer.build(app).pipe(Effect.mapError((error) => new NotListening({ reason: sentenceOf(error, options) })))
-  yield* openSockets(server, { connect: options.connect, refuse: () => undefined })
+  yield* openSockets(server, { connect: options.connect, refuse: yield* guardUpgrades(guard) })
   return addressOf(server, options)
 })
 

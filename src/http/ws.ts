@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type WebSocket, WebSocketServer } from "ws"
 import { frameMaxBytes } from "../adapters/web/wire.ts"
+import { headersOfRefusals } from "./security-headers.ts"
 
 export interface SocketOptions {
   /** Takes a socket over; undefined while the web chat is being opened. */
@@ -68,6 +69,7 @@ export const openSockets = Effect.fn("Http.openSockets")(function* (
 function answerOf({ code, headers = {}, message, status }: Refusal): string {
   const body = JSON.stringify({ error: { code, message } })
   const lines = Object.entries({
+    ...headersOfRefusals,
     ...headers,
     connection: "close",
     "content-type": "application/json",

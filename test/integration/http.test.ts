@@ -1,10 +1,10 @@
 /** The front of a whole server: what comes in over HTTP, good and bad, and what goes out. */
-import { connect } from "node:net"
 import { it } from "@effect/vitest"
 import { Effect } from "effect"
 import { expect } from "vitest"
 import { keyOf, sign } from "../../src/adapters/webhook/signature.ts"
 import { openCallbackServer } from "./callback-server.ts"
+import { raw } from "./front-door.ts"
 import { startMain } from "./main-process.ts"
 import { startModelServer } from "./model-server.ts"
 import { withDatabase } from "./postgres.ts"
@@ -41,24 +41,6 @@ async function post(address: string, body: string | Uint8Array, change: Record<s
 
 const bodyOf = (text: unknown, conversation: unknown = "c") => JSON.stringify({ conversation, user: { id: "u" }, text })
 
-/** Sends bytes as they are, and gives all that comes back until the server closes, or `maxMs` has passed. */
-function raw(address: string, bytes: string, maxMs: number): Promise<string> {
-  const { hostname, port } = new URL(address)
-  return new Promise((resolve) => {
-    const socket = connect(Number(port), hostname, () => socket.write(bytes))
-    let answer = ""
-    const timer = setTimeout(() => socket.destroy(), maxMs)
-    socket.on("data", (chunk) => {
-      answer += chunk
-    })
-    socket.on("error", () => {})
-    socket.on("close", () => {
-      clearTimeout(timer)
-      resolve(answer)
-    })
-  })
-}
-
 it.live("bad input is answered with its status and in words, and harms nobody", () =>
   Effect.gen(function* () {
     const { address, callback } = yield* server
@@ -94,7 +76,7 @@ it.live("a body that is announced too large is not read, and one that grows too 
   Effect.gen(function* () {
     const { address } = yield* server
     yield* Effect.promise(async () => {
-      const head = "POST /api/webhook/demo HTTP/1.1\r\nhost: x\r\n"
+      const head = "POST /api/webhook/demo HTTP/1.1\r\nhost: localhost\r\n"
       expect(await raw(address, `${head}content-length: 1000000\r\n\r\n`, 5_000)).toMatch(/^HTTP\/1.1 413/)
       const chunk = `800\r\n${"x".repeat(0x800)}\r\n`
       expect(await raw(address, `${head}transfer-encoding: chunked\r\n\r\n${chunk.repeat(4)}`, 5_000)).toMatch(

@@ -22,6 +22,6 @@ function shapeOf(schema: unknown) {
   const { properties = {}, required = [] } = schema as { properties?: Record<string, Json>; required?: Array<string> }
   const lists = Object.values(properties).flatMap(({ items }) => (items === undefined ? [] : [items as Json]))
   const maps = lists.flatMap((item) => (Array.isArray(item["anyOf"]) ? (item["anyOf"] as Array<Json>) : [item]))
-  const items = maps.flatMap((map) => Object.entries(map["properties"] as Record<string, Json>))
+  const items = maps.flatMap((map) => Object.entries((map["properties"] ?? {}) as Record<string, Json>))
   return { properties: Object.entries(properties), required, items }
 }
