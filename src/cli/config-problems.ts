@@ -42,8 +42,14 @@ export function problemsOf(
 
 /** `channels[0].secret` */
 export function nameOf(path: Path): string {
-  const steps = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${printable(String(step))}`))
+  const steps = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${keyOf(step)}`))
   return steps.join("").replace(/^\./, "")
+}
+
+/** A key as it was written. Where a quote is missing, a value stands in the place of one: that is not shown. */
+function keyOf(step: PropertyKey | undefined): string {
+  const key = String(step)
+  return /^(?:[A-Za-z_-]{1,40}|\$\{[A-Z_]{1,40}\})$/.test(key) ? key : "(not a name)"
 }
 
 /** What was typed, short and without what moves a terminal's cursor. */
@@ -70,7 +76,7 @@ function leavesOf(issue: SchemaIssue.Issue, path: Path, map: SchemaAST.Objects |
 }
 
 function wordsOf({ issue, map, path }: Leaf, value: unknown, { name, shown, where }: Origin): string {
-  const key = printable(String(path.at(-1)))
+  const key = keyOf(path.at(-1))
   const inside = path.length > 1 ? ` in ${nameOf(path.slice(0, -1))}` : ""
   switch (issue._tag) {
     case "UnexpectedKey": {

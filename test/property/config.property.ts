@@ -52,7 +52,8 @@ const examples: Array<[string, Record<string, string>]> = [
   ["? [a]\n: b", {}],
   ["__proto__: { port: 1 }", {}],
   ["a: &x [1]\nb: &y [*x, *x]\nc: [*y, *y]", {}],
-  ["systemPrompt: $" + "{SECRET}", { SECRET: secret }]
+  ["systemPrompt: $" + "{SECRET}", { SECRET: secret }],
+  [`secret:&a "a ${secret}: b"`, {}]
 ]
 
 test("F2, F3: any text gives a `Config` or a `ConfigError`, and neither shows a secret", () => {
