@@ -122,7 +122,8 @@ const start = Effect.fn("start")(function* (
     accountOf: (id) => accounts.get(id),
     configured,
     health: healthOf(observed),
-    metrics: metricsOf(observed)
+    metrics: metricsOf(observed),
+    v1: { scheduler, model: model.engine.name, limits: config.limits }
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
   return { address, accounts, failed: Deferred.await(failed) }
 })

@@ -10,9 +10,11 @@ import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import type { ChatRouteOptions } from "./chat-route.ts"
 import { type Health, healthRoutes } from "./health.ts"
 import { metricsRoute } from "./metrics.ts"
 import { notFound } from "./problem.ts"
+import { v1Routes } from "./v1-routes.ts"
 import { type WebhookRouteOptions, webhookRoute } from "./webhook-route.ts"
 
 export interface HttpOptions extends WebhookRouteOptions {
@@ -23,6 +25,7 @@ export interface HttpOptions extends WebhookRouteOptions {
   readonly health: Effect.Effect<Health>
   /** Prometheus' text format. */
   readonly metrics: Effect.Effect<string>
+  readonly v1: ChatRouteOptions
 }
 
 /** `reason` is a sentence with the mend. */
@@ -50,6 +53,7 @@ export const listen = Effect.fn("Http.listen")(function* (
     ...healthRoutes(options.health),
     metricsRoute(options.metrics, options.token),
     webhookRoute(options),
+    v1Routes(options.v1),
     HttpRouter.add("*", "*", notFound)
   )
   const app = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(

@@ -148,8 +148,10 @@ const takeSlot = (state: State) =>
 const begin = (state: State, request: InferenceRequest & { readonly seed: number }, tokens: Tokens) =>
   Effect.suspend(() => {
     if (state.worker === undefined) return new EngineLost({ reason: state.trouble ?? "its worker is gone" })
-    const { answerTokensMax, messages, seed, stop, temperature } = request
-    const job: Job = { key: ++state.lastKey, messages, answerTokensMax, temperature, seed: seed >>> 0, stop }
+    const { answerTokensMax, mayDrop = true, messages, seed, stop, temperature, topP } = request
+    const key = ++state.lastKey
+    const sampling = { temperature, seed: seed >>> 0, ...(topP !== undefined && { topP }) }
+    const job: Job = { key, messages, mayDrop, answerTokensMax, ...sampling, stop }
     state.running.set(job.key, tokens)
     state.worker.send({ type: "generate", job })
     return Effect.succeed(job.key)
