@@ -87,7 +87,7 @@ async function closedLoop(port: number, manner: Manner, sessions: number, lastMs
 
 async function measure({ child, port, seen }: Side): Promise<void> {
   for (const manner of manners) {
-    await closedLoop(port, manner, many, 1_000)
+    await closedLoop(port, manner, many, 2_000)
     const before = { atMs: nowMs(), cpuMs: cpuMsOf(child.pid!) }
     const { replies } = await closedLoop(port, manner, many, seconds * 1_000)
     seen[manner].perSecond.push((replies * 1_000) / (nowMs() - before.atMs))

@@ -195,6 +195,22 @@ it.live("a model that is gone is 503 with Retry-After to who comes then, and 504
   })
 )
 
+it.live("a server that is stopped cuts what it cannot finish, so that nobody takes a part for the whole", () =>
+  Effect.gen(function* () {
+    const server = yield* v1()
+    const { completions } = server.client.chat
+    yield* Effect.promise(async () => {
+      const streamed = await completions.create({ ...saying("!hang 2"), stream: true })
+      const whole = failing(completions.create(saying("!hang 2")))
+      await untilLoad(server, 2, 0)
+      server.main.child.kill("SIGTERM")
+      expect(await failing(textOf(streamed))).toBeInstanceOf(Error)
+      expect(await whole).toBeInstanceOf(OpenAI.APIError)
+      expect(await server.main.ended).toBe(0)
+    })
+  })
+)
+
 it.live("two hundred at once all end, and leave nothing behind", () =>
   Effect.gen(function* () {
     const server = yield* v1({ slots: 4, limits: "{ queueMax: 100 }", delayMs: 2 })
