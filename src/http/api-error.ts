@@ -44,6 +44,10 @@ export const overdue = serverError(504, "timeout", "The answer was not finished 
 export const broken = serverError(500, "internal_error", "The server broke at this request; its log says how.", {
   "x-should-retry": "false"
 })
+export const stopping = serverError(503, "stopping", "The server is being stopped. Ask again when it is back.", {
+  "retry-after": "5",
+  connection: "close"
+})
 /** Two attempts are never spliced: what was sent of the first cannot be taken back. */
 export const lostMidway = serverError(503, "model_lost", "The model was lost in the middle of its answer. Ask again.")
 

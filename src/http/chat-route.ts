@@ -21,6 +21,7 @@ import {
   lostMidway,
   notReady,
   overdue,
+  stopping,
   tooLarge,
   unknownModel
 } from "./api-error.ts"
@@ -36,7 +37,15 @@ import {
 } from "./chat-answer.ts"
 import { type ChatRequest, readChatRequest } from "./chat-request.ts"
 
+/** What the server waits for when it stops. */
+export interface Chats {
+  inFlight: number
+  /** Set when it stops: nothing more is begun. */
+  isOver: boolean
+}
+
 export interface ChatRouteOptions {
+  readonly chats: Chats
   readonly scheduler: InferenceScheduler["Service"]
   /** The one model that is served. */
   readonly model: string
@@ -66,7 +75,13 @@ export const chatRoute = (options: ChatRouteOptions) =>
 
 const answered = Effect.fnUntraced(
   function* (request: HttpServerRequest.HttpServerRequest, options: ChatRouteOptions) {
-    const { limits, model, scheduler } = options
+    const { chats, limits, model, scheduler } = options
+    if (chats.isOver) return yield* stopping
+    // The scope is the request's: it closes when the last byte of a stream is written.
+    yield* Effect.acquireRelease(
+      Effect.sync(() => chats.inFlight++),
+      () => Effect.sync(() => chats.inFlight--)
+    )
     const asked = yield* Effect.fromResult(readChatRequest(yield* bodyOf(request, limits.bodyMaxBytes)))
     if (asked.model !== model) return yield* unknownModel(asked.model, model)
     const nowMs = yield* Clock.currentTimeMillis

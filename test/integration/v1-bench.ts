@@ -22,12 +22,13 @@ export interface Options {
   readonly limits?: string
   /** Of the model, before each of its eight deltas. */
   readonly delayMs?: number
+  readonly drainMs?: number
 }
 
 export const echo = "echo"
 
 /** The scripted model server of model-server.ts behind the engine for OpenAI's protocol. */
-export const v1 = ({ delayMs = 0, limits = "{}", slots = 4 }: Options = {}) =>
+export const v1 = ({ delayMs = 0, drainMs = 8_000, limits = "{}", slots = 4 }: Options = {}) =>
   Effect.gen(function* () {
     const model: ModelServer = yield* Effect.acquireRelease(
       Effect.promise(() => startModelServer({ delayMs })),
@@ -36,6 +37,7 @@ export const v1 = ({ delayMs = 0, limits = "{}", slots = 4 }: Options = {}) =>
     const yaml = `models:
   - { name: ${echo}, engine: openai, baseUrl: "${model.url}", slots: ${slots} }
 limits: ${limits}
+drainMs: ${drainMs}
 `
     return { ...(yield* open(yaml)), model }
   })

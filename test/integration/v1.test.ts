@@ -195,9 +195,27 @@ it.live("a model that is gone is 503 with Retry-After to who comes then, and 504
   })
 )
 
+it.live("a server that is stopped ends what it has begun, and begins nothing more", () =>
+  Effect.gen(function* () {
+    const server = yield* v1({ delayMs: 300 })
+    const { completions } = server.client.chat
+    yield* Effect.promise(async () => {
+      const whole = completions.create(saying("whole one"))
+      const streamed = await completions.create({ ...saying("streamed"), stream: true })
+      await untilLoad(server, 2, 0)
+      server.main.child.kill("SIGTERM")
+      await expect.poll(server.main.output).toContain("stopping")
+      expect(await failing(completions.create(saying("late")))).toMatchObject({ status: 503, code: "stopping" })
+      expect(await textOf(streamed)).toBe("echo: streamed")
+      expect((await whole).choices[0]?.message.content).toBe("echo: whole one")
+      expect(await server.main.ended).toBe(0)
+    })
+  })
+)
+
 it.live("a server that is stopped cuts what it cannot finish, so that nobody takes a part for the whole", () =>
   Effect.gen(function* () {
-    const server = yield* v1()
+    const server = yield* v1({ drainMs: 3_000 })
     const { completions } = server.client.chat
     yield* Effect.promise(async () => {
       const streamed = await completions.create({ ...saying("!hang 2"), stream: true })
