@@ -174,6 +174,21 @@ it.live("a model that is lost after the first text ends the stream with an error
   })
 )
 
+it.live("an answer that takes too long is a 504, or the error at the end of its stream, and frees its slot", () =>
+  Effect.gen(function* () {
+    const server = yield* v1({ limits: "{ turnMaxMs: 1500 }" })
+    const { completions } = server.client.chat
+    yield* Effect.promise(async () => {
+      const whole = failing(completions.create(saying("!hang 2")))
+      const streamed = await completions.create({ ...saying("!hang 2"), stream: true })
+      expect(await failing(textOf(streamed))).toMatchObject({ code: "timeout", type: "server_error" })
+      expect(await whole).toMatchObject({ status: 504, code: "timeout" })
+      await untilLoad(server, 0, 0)
+      expect(server.model.stats().aborted).toBe(2)
+    })
+  })
+)
+
 it.live("a model that is gone is 503 with Retry-After to who comes then, and 504 to who was waiting too long", () =>
   Effect.gen(function* () {
     const { client, model } = yield* v1({ limits: "{ turnMaxMs: 9000 }" })
