@@ -4,9 +4,9 @@
  *   node bench/v1.ts [--short]
  *
  * 500 sessions, each a connection with one request in flight, ask a model server that answers at once, in two deltas
- * and one write. The floor is floor-v1.ts, which does the same in 50 lines of node:http, asked by the same client. Client,
- * model server and the measured server share the cores; Parley is stopped (SIGSTOP) while the floor is measured. With
- * eight sessions nothing waits, and what is left is the overhead.
+ * and one write. The floor is floor-v1.ts, which does the same in 50 lines of node:http, asked by the same client.
+ * Client, model server and the measured server share the cores; Parley is stopped (SIGSTOP) while the floor is
+ * measured. With eight sessions nothing waits, and what is left is the overhead.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"

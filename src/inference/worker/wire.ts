@@ -19,7 +19,7 @@ export interface Job {
   readonly mayDrop: boolean
   readonly answerTokensMax: number
   readonly temperature: number
-  readonly topP?: number
+  readonly topP?: number | undefined
   /** 32 bits. */
   readonly seed: number
   readonly stop: ReadonlyArray<string>
