@@ -5,6 +5,8 @@ import OpenAI from "openai"
 import { expect } from "vitest"
 import { all, echo, failing, saying, textOf, untilLoad, v1 } from "./v1-bench.ts"
 
+const soon = { timeout: 10_000 }
+
 it.live("models, whole answers and streams are as the client expects them", () =>
   Effect.gen(function* () {
     const { client } = yield* v1()
@@ -99,7 +101,7 @@ it.live("a full queue is a RateLimitError, and the client comes back when it is 
       }
       const sinceMs = performance.now()
       const patient = completions.create(saying("fourth"), { maxRetries: 1 })
-      await expect.poll(async () => /refused_total (\d+)/.exec(await metrics(server.address))?.[1]).toBe("3")
+      await expect.poll(async () => /refused_total (\d+)/.exec(await metrics(server.address))?.[1], soon).toBe("3")
       first.controller.abort()
       expect((await waiting).choices[0]?.message.content).toBe("echo: second")
       expect((await patient).choices[0]?.message.content).toBe("echo: fourth")
@@ -117,7 +119,7 @@ it.live("who hangs up frees the slot, or the place in the queue, at once", () =>
     yield* Effect.promise(async () => {
       const streamed = await completions.create({ ...saying("!hang 2 a"), stream: true })
       for await (const { choices } of streamed) if (choices[0]?.delta.content) break
-      await expect.poll(() => server.model.stats().aborted).toBe(1)
+      await expect.poll(() => server.model.stats().aborted, soon).toBe(1)
       await untilLoad(server, 0, 0)
 
       const held = new AbortController()
@@ -133,7 +135,7 @@ it.live("who hangs up frees the slot, or the place in the queue, at once", () =>
       }
       held.abort()
       expect(await whole).toBeInstanceOf(OpenAI.APIUserAbortError)
-      await expect.poll(() => server.model.stats().aborted).toBe(2)
+      await expect.poll(() => server.model.stats().aborted, soon).toBe(2)
       const late = failing(completions.create(saying("!hang 2 c"), { timeout: 300 }))
       expect(await late).toBeInstanceOf(OpenAI.APIConnectionTimeoutError)
       await untilLoad(server, 0, 0)
@@ -184,7 +186,7 @@ it.live("an answer that takes too long is a 504, or the error at the end of its 
       expect(await failing(textOf(streamed))).toMatchObject({ code: "timeout", type: "server_error" })
       expect(await whole).toMatchObject({ status: 504, code: "timeout" })
       await untilLoad(server, 0, 0)
-      expect(server.model.stats().aborted).toBe(2)
+      expect(server.model.stats().aborted, soon).toBe(2)
     })
   })
 )
@@ -219,7 +221,7 @@ it.live("a server that is stopped ends what it has begun, and begins nothing mor
       const streamed = await completions.create({ ...saying("streamed"), stream: true })
       await untilLoad(server, 2, 0)
       server.main.child.kill("SIGTERM")
-      await expect.poll(server.main.output).toContain("stopping")
+      await expect.poll(server.main.output, soon).toContain("stopping")
       expect(await failing(completions.create(saying("late")))).toMatchObject({ status: 503, code: "stopping" })
       expect(await textOf(streamed)).toBe("echo: streamed")
       expect((await whole).choices[0]?.message.content).toBe("echo: whole one")
