@@ -112,7 +112,8 @@ it.live("a worker that is killed ends a stream with an error, and a whole answer
       const cut = await cutShort(server.client, dir, long)
       expect(cut.error).toMatchObject({ code: "model_lost" })
       expect(long.text.startsWith(cut.text)).toBe(true)
-      await expect.poll(() => workersIn(dir).length, { timeout: 10_000 }).toBe(1)
+      const isReady = async () => (await fetch(`${server.address}/health/ready`)).ok
+      await expect.poll(isReady, { timeout: 10_000 }).toBe(true)
       signalWorker(dir, "SIGSTOP")
       const whole = completions.create({ ...asking("Talk."), seed: long.seed })
       await untilLoad(server, 1, 0)
