@@ -1,10 +1,13 @@
 /**
  * As much of HTTP/1.1 as two programs that know each other need, for a tenth of what node:http costs: the counterparts
- * of a measured server share its cores. Bodies have a content-length, connections are kept.
+ * of a measured server share its cores. Bodies have a content-length, or are chunked events; connections are kept.
  */
 import { createConnection, createServer, type Server, type Socket } from "node:net"
 
-/** Splits what comes into messages. `head` is up to the empty line, as Latin-1. */
+/** A line of events has no CR in it, so that this is the end of a chunked body wherever it stands. */
+const lastChunk = "\r\n0\r\n\r\n"
+
+/** Splits what comes into messages. `head` is up to the empty line, as Latin-1. A chunked body is given as it came. */
 function reader(onMessage: (head: string, body: Buffer) => void): (chunk: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0)
   return (chunk) => {
@@ -13,9 +16,7 @@ function reader(onMessage: (head: string, body: Buffer) => void): (chunk: Buffer
       const headEnd = bytes.indexOf("\r\n\r\n")
       if (headEnd === -1) break
       const head = bytes.toString("latin1", 0, headEnd)
-      const [, length = "0"] = /\ncontent-length: *(\d+)/i.exec(head) ?? []
-      if (/\ntransfer-encoding:/i.test(head)) throw new Error(`a chunked message: ${head}`)
-      const end = headEnd + 4 + Number(length)
+      const end = endOf(bytes, head, headEnd)
       if (bytes.length < end) break
       const body = bytes.subarray(headEnd + 4, end)
       bytes = bytes.subarray(end)
@@ -23,6 +24,15 @@ function reader(onMessage: (head: string, body: Buffer) => void): (chunk: Buffer
     }
     rest = bytes
   }
+}
+
+function endOf(bytes: Buffer, head: string, headEnd: number): number {
+  if (/\ntransfer-encoding: *chunked/i.test(head)) {
+    const last = bytes.indexOf(lastChunk, headEnd + 2)
+    return last === -1 ? Number.POSITIVE_INFINITY : last + lastChunk.length
+  }
+  const [, length = "0"] = /\ncontent-length: *(\d+)/i.exec(head) ?? []
+  return headEnd + 4 + Number(length)
 }
 
 /** `answer` gives the whole response. */
@@ -50,6 +60,8 @@ export function responseOf(status: string, headers: ReadonlyArray<string>, body 
 interface Waiting {
   readonly request: Buffer
   readonly onAnswer: (status: number) => void
+  /** With the first bytes of the answer. */
+  onFirst?: (() => void) | undefined
 }
 
 /** Sends requests over kept connections, one at a time on each; what finds none free waits in order. */
@@ -71,12 +83,12 @@ export class LeanClient {
     return client
   }
 
-  send(request: Buffer, onAnswer: (status: number) => void): void {
+  send(request: Buffer, onAnswer: (status: number) => void, onFirst?: () => void): void {
     if (this.#trouble !== undefined) throw this.#trouble
     // The one that rested longest, so that none is closed for being idle.
     const socket = this.#free.shift()
-    if (socket === undefined) this.#waiting.push({ request, onAnswer })
-    else this.#give(socket, { request, onAnswer })
+    if (socket === undefined) this.#waiting.push({ request, onAnswer, onFirst })
+    else this.#give(socket, { request, onAnswer, onFirst })
   }
 
   close(): void {
@@ -91,10 +103,13 @@ export class LeanClient {
   #connect(): Promise<void> {
     const socket = createConnection({ port: this.#port, host: "127.0.0.1", noDelay: true })
     this.#all.add(socket)
-    socket.on(
-      "data",
-      reader((head) => this.#take(socket, Number(head.slice(9, 12))))
-    )
+    const read = reader((head) => this.#take(socket, Number(head.slice(9, 12))))
+    socket.on("data", (chunk) => {
+      const current = this.#current.get(socket)
+      current?.onFirst?.()
+      if (current !== undefined) delete current.onFirst
+      read(chunk)
+    })
     socket.on("close", () => {
       if (this.#current.has(socket)) throw new Error("the server closed a connection while it owed an answer")
       this.#all.delete(socket)

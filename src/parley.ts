@@ -13,6 +13,7 @@ import { channelsOf, openChannel, partIntensity, webId } from "./channels.ts"
 import { StartTrouble } from "./cli/command.ts"
 import type { Config } from "./cli/config-schema.ts"
 import { randomId } from "./domain/random-id.ts"
+import type { Chats } from "./http/chat-route.ts"
 import { healthOf, metricsOf, type Observed } from "./http/observe.ts"
 import { listen } from "./http/server.ts"
 import { openModel } from "./inference/models.ts"
@@ -53,12 +54,13 @@ export const serve = ({ config, ready, seams, stopped }: ServeOptions): Effect.E
       yield* server.failed
     })
     yield* Effect.raceFirst(stopped, run)
-    if (server !== undefined) yield* drain(server.accounts, config.drainMs)
+    if (server !== undefined) yield* drain(server, config.drainMs)
   }).pipe(Effect.scoped)
 
 interface Server {
   readonly address: string
   readonly accounts: ReadonlyMap<string, Account>
+  readonly chats: Chats
   /** Fails when a part of the server is given up. */
   readonly failed: Effect.Effect<never, StartTrouble>
 }
@@ -111,6 +113,7 @@ const start = Effect.fn("start")(function* (
   if (Deferred.isDoneUnsafe(failed)) return yield* Deferred.await(failed)
   const configured = channels.map(({ id }) => id)
   const observed: Observed = { database, scheduler, accounts, configured, durability: config.durability }
+  const chats: Chats = { inFlight: 0, isOver: false }
   const address = yield* listen({
     host: config.host,
     port: config.port,
@@ -122,9 +125,10 @@ const start = Effect.fn("start")(function* (
     configured,
     connect: () => accounts.get(webId)?.adapter.connect,
     health: healthOf(observed),
-    metrics: metricsOf(observed)
+    metrics: metricsOf(observed),
+    v1: { chats, scheduler, model: model.engine.name, limits: config.limits }
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
-  return { address, accounts, failed: Deferred.await(failed) }
+  return { address, accounts, chats, failed: Deferred.await(failed) }
 })
 
 /** The operator's database, or one of our own that is kept alive. */
@@ -146,15 +150,16 @@ function superviseOne(child: Child<never>): Effect.Effect<void, { readonly reaso
 }
 
 /** Takes nothing more, lets running turns and sends end, and leaves the rest to the next start. */
-const drain = Effect.fn("drain")(function* (accounts: ReadonlyMap<string, Account>, drainMs: number) {
+const drain = Effect.fn("drain")(function* ({ accounts, chats }: Server, drainMs: number) {
   const all = [...accounts.values()]
   for (const { refuse } of all) refuse()
-  const busy = () => all.reduce((sum, { conversations }) => sum + conversations.busy(), 0)
+  chats.isOver = true
+  const busy = () => all.reduce((sum, { conversations }) => sum + conversations.busy(), chats.inFlight)
   const isIdle = Effect.gen(function* () {
     while (busy() > 0) yield* Effect.sleep(drainPollMs)
     yield* Effect.forEach(all, ({ delivery }) => delivery.drain, { concurrency: "unbounded", discard: true })
   })
-  yield* Effect.logInfo(`stopping: ${busy()} conversations have something to do`)
+  yield* Effect.logInfo(`stopping: ${busy()} conversations and requests have something to do`)
   const isDone = yield* Effect.timeoutOption(isIdle, Duration.millis(Math.max(0, drainMs - closeMs)))
   if (isDone._tag === "None")
     yield* Effect.logInfo(`${busy()} conversations are parked; the next start goes on with them`)

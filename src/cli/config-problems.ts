@@ -1,8 +1,8 @@
 /** What a schema found wrong, in words for an operator: what, where, and what would be right. Never a secret. */
 import * as SchemaAST from "effect/SchemaAST"
 import type * as SchemaIssue from "effect/SchemaIssue"
+import { nearestKey } from "../domain/nearest-key.ts"
 import type { Path } from "./config-document.ts"
-import { nearestKey } from "./nearest-key.ts"
 
 /** Where a value was written. */
 export interface Origin {

@@ -6,6 +6,7 @@ import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { ApiError, errorResponse } from "./api-error.ts"
 import { type Guard, guardedRequest, type Refusal } from "./guard.ts"
 import { problem } from "./problem.ts"
 import { hardened } from "./security-headers.ts"
@@ -16,8 +17,9 @@ export const guardMiddleware = (guard: Guard) =>
       Effect.gen(function* () {
         // Before the response is written, so that a route that fails or dies answers with them as well.
         yield* HttpEffect.appendPreResponseHandler((_, response) => Effect.succeed(hardened(response)))
-        const verdict = guard.check(yield* guarded)
-        return verdict.isAllowed ? yield* route : refused(verdict)
+        const request = yield* guarded
+        const verdict = guard.check(request)
+        return verdict.isAllowed ? yield* route : refused(verdict, request.path)
       }),
     { global: true }
   )
@@ -37,6 +39,9 @@ export const guarded = Effect.gen(function* () {
   return guardedRequest(source as IncomingMessage, yield* Clock.currentTimeMillis)
 })
 
-function refused({ code, headers, message, status }: Refusal): HttpServerResponse.HttpServerResponse {
-  return status === 303 ? HttpServerResponse.empty({ status, headers }) : problem(status, code, message, headers)
+function refused(refusal: Refusal, path: string): HttpServerResponse.HttpServerResponse {
+  const { code, headers, message, status } = refusal
+  if (status === 303) return HttpServerResponse.empty({ status, headers })
+  if (!path.startsWith("/v1/")) return problem(status, code, message, headers)
+  return errorResponse(new ApiError({ status, type: "invalid_request_error", code, param: null, message, headers }))
 }

@@ -9,6 +9,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { ChatRouteOptions } from "./chat-route.ts"
 import { type GuardOptions, makeGuard } from "./guard.ts"
 import { guardMiddleware, guardUpgrades } from "./guard-middleware.ts"
 import { type Health, healthRoutes } from "./health.ts"
@@ -16,6 +17,7 @@ import { loginRoutes } from "./login-route.ts"
 import { metricsRoute } from "./metrics.ts"
 import { pageRoutes } from "./page-route.ts"
 import { pageDir, readStaticFiles } from "./static-files.ts"
+import { v1Routes } from "./v1-routes.ts"
 import { type WebhookRouteOptions, webhookRoute } from "./webhook-route.ts"
 import { openSockets, type SocketOptions } from "./ws.ts"
 
@@ -24,6 +26,7 @@ export interface HttpOptions extends WebhookRouteOptions, GuardOptions, Pick<Soc
   readonly health: Effect.Effect<Health>
   /** Prometheus' text format. */
   readonly metrics: Effect.Effect<string>
+  readonly v1: ChatRouteOptions
 }
 
 /** `reason` is a sentence with the mend. */
@@ -56,6 +59,7 @@ export const listen = Effect.fn("Http.listen")(function* (
     ...loginRoutes(guard),
     metricsRoute(options.metrics),
     webhookRoute(options),
+    v1Routes(options.v1),
     ...pageRoutes(page)
   )
   const app = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(

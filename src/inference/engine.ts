@@ -14,11 +14,15 @@ export interface InferenceRequest {
   readonly id: string
   /** Whom fairness counts: an API key, or an account and its user. */
   readonly user: string
-  /** Oldest first; the last one is the person's. The engine drops the oldest turns until the rest fits its context. */
+  /** Oldest first. The engine drops the oldest turns until the rest fits its context, unless `mayDrop` is false. */
   readonly messages: ReadonlyArray<ChatMessage>
+  /** False: what does not fit whole is `PromptTooLong`. */
+  readonly mayDrop?: boolean
   readonly answerTokensMax: number
   /** 0 decodes greedily. */
   readonly temperature: number
+  /** Only the likeliest candidates, of this probability together, are sampled from; left out, the engine decides. */
+  readonly topP?: number
   readonly seed?: number
   readonly stop: ReadonlyArray<string>
 }
@@ -64,7 +68,7 @@ export class EngineRefused extends Data.TaggedError("EngineRefused")<{ readonly 
 /** The engine is full. The request was not begun. */
 export class EngineBusy extends Data.TaggedError("EngineBusy")<{ readonly retryAfterMs: number }> {}
 
-/** The last turn alone does not fit into the context: waiting cannot help. */
+/** What must be in the prompt does not fit into the context: waiting cannot help. */
 export class PromptTooLong extends Data.TaggedError("PromptTooLong")<{
   readonly tokens: number
   readonly tokensMax: number

@@ -130,7 +130,7 @@ const generate = Effect.fnUntraced(function* (state: State, request: InferenceRe
   // Bounded by the answer: one item for each step that it is in.
   const tokens: Tokens = yield* Queue.unbounded<Token, EngineError | Cause.Done>()
   const seed = request.seed ?? (yield* Random.nextIntBetween(0, seedMax))
-  yield* Effect.acquireRelease(begin(state, { ...request, seed }, tokens), (key) =>
+  yield* Effect.acquireRelease(begin(state, { ...request, seed: seed >>> 0 }, tokens), (key) =>
     Effect.sync(() => abort(state, key))
   )
   return Stream.fromQueue(tokens)
@@ -148,8 +148,8 @@ const takeSlot = (state: State) =>
 const begin = (state: State, request: InferenceRequest & { readonly seed: number }, tokens: Tokens) =>
   Effect.suspend(() => {
     if (state.worker === undefined) return new EngineLost({ reason: state.trouble ?? "its worker is gone" })
-    const { answerTokensMax, messages, seed, stop, temperature } = request
-    const job: Job = { key: ++state.lastKey, messages, answerTokensMax, temperature, seed: seed >>> 0, stop }
+    const { answerTokensMax, mayDrop = true, messages, seed, stop, temperature, topP } = request
+    const job: Job = { key: ++state.lastKey, messages, mayDrop, answerTokensMax, temperature, topP, seed, stop }
     state.running.set(job.key, tokens)
     state.worker.send({ type: "generate", job })
     return Effect.succeed(job.key)

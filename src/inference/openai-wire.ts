@@ -20,15 +20,17 @@ export function bodyOf(
   request: InferenceRequest,
   { contextTokens, model }: { readonly contextTokens?: number; readonly model?: string }
 ): string {
-  const { answerTokensMax, messages, seed, stop, temperature } = request
+  const { answerTokensMax, mayDrop = true, messages, seed, stop, temperature, topP } = request
+  const isCut = mayDrop && contextTokens !== undefined
   return JSON.stringify({
     model,
-    messages: contextTokens === undefined ? messages : newestThatFit(messages, contextTokens - answerTokensMax),
+    messages: isCut ? newestThatFit(messages, contextTokens - answerTokensMax) : messages,
     stream: true,
     stream_options: { include_usage: true },
     // The newer name is `max_completion_tokens`; only this one is known to all servers.
     max_tokens: answerTokensMax,
     temperature,
+    top_p: topP,
     seed,
     stop: stop.length > 0 ? stop : undefined
   })

@@ -17,6 +17,8 @@ export interface ServedRequest {
   /** The last user message, cut to 200 characters. */
   readonly text: string
   readonly model: string | undefined
+  /** All but its messages. */
+  readonly body: Readonly<Record<string, unknown>>
   readonly beganMs: number
   firstDeltaMs?: number
   endedMs?: number
@@ -103,7 +105,14 @@ async function handle(desk: Desk, request: IncomingMessage, response: ServerResp
   if (method !== "POST" || url !== "/v1/chat/completions") return json(404, { error: { message: "No such path." } })
   const body = JSON.parse(await textOf(request)) as Body
   const text = body.messages.findLast(({ role }) => role === "user")?.content ?? ""
-  const served: ServedRequest = { text: text.slice(0, 200), model: body.model, beganMs: nowMs(), outcome: "streaming" }
+  const { messages: _, ...asked } = body
+  const served: ServedRequest = {
+    text: text.slice(0, 200),
+    model: body.model,
+    body: asked,
+    beganMs: nowMs(),
+    outcome: "streaming"
+  }
   desk.requests.push(served)
   desk.inFlightMost = Math.max(desk.inFlightMost, ++desk.inFlight)
   response.on("close", () => {

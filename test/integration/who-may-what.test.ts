@@ -25,8 +25,8 @@ const ok: Record<string, { readonly status: number; readonly ask?: () => Ask }> 
   "GET /health/live": { status: 200 },
   "GET /health/ready": { status: 200 },
   "GET /metrics": { status: 200 },
-  "GET /v1/models": { status: 404 },
-  "POST /v1/chat/completions": { status: 404, ask: () => ({ headers: json, body: "{}" }) },
+  "GET /v1/models": { status: 200 },
+  "POST /v1/chat/completions": { status: 400, ask: () => ({ headers: json, body: "{}" }) },
   "POST /api/webhook/demo": { status: 422, ask: brokenEvent },
   "GET /ws": { status: 101, ask: () => ({ headers: upgrade }) },
   "GET /nothing": { status: 404 }

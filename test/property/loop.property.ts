@@ -142,7 +142,8 @@ async function live(slotsMax: number, stepTokensMax: number, arrivals: ReadonlyA
     while (running() >= slotsMax) await turn()
     outcomes.set(key, { text: "" })
     if (abortAfter !== undefined) aborts.set(key, abortAfter)
-    const job: Job = { key, messages: [{ role: "user", content: prompt }], answerTokensMax, temperature: 1, seed, stop }
+    const messages = [{ role: "user" as const, content: prompt }]
+    const job: Job = { key, messages, mayDrop: true, answerTokensMax, temperature: 1, seed, stop }
     loop.generate(job)
     for (let i = 0; i < gap; i++) await turn()
   }
@@ -195,8 +196,8 @@ test("what does not fit, and what the template refuses, is said, and the others 
   const said: Array<FromWorker> = []
   const loop = openLoop(model, { slotsMax: 2, stepTokensMax: 8 }, (message) => said.push(message))
   const failed = loop.run()
-  const ask = (key: number, content: string) =>
-    loop.generate({ key, messages: [{ role: "user", content }], answerTokensMax: 1, temperature: 0, seed: 0, stop: [] })
+  const job = { mayDrop: true, answerTokensMax: 1, temperature: 0, seed: 0, stop: [] }
+  const ask = (key: number, content: string) => loop.generate({ ...job, key, messages: [{ role: "user", content }] })
   ask(1, "x".repeat(500))
   ask(2, "what!")
   ask(3, "what?")

@@ -36,7 +36,7 @@ const whole = ({ last, system, turns }: Conversation) => [...system, ...turns.fl
 
 property("M1: what the system says at the start, and the last turn, are always in it", (conversation, tokensMax) => {
   const { last, system } = conversation
-  const prompt = trimmed(whole(conversation), tokensMax, tokenise)
+  const prompt = trimmed(whole(conversation), tokensMax, true, tokenise)
   expect(prompt.type).toBe(lengthOf([...system, ...last]) <= tokensMax ? "fits" : "too-long")
   if (prompt.type === "too-long") {
     expect(prompt).toEqual({ type: "too-long", tokens: lengthOf([...system, ...last]), tokensMax })
@@ -50,7 +50,7 @@ const m2 = "M2: what is left out is the oldest: whole turns, so that no answer s
 const m3 = "M3: no more is left out than must be"
 property(`${m2}. ${m3}`, (conversation, tokensMax) => {
   const { last, system, turns } = conversation
-  const prompt = trimmed(whole(conversation), tokensMax, tokenise)
+  const prompt = trimmed(whole(conversation), tokensMax, true, tokenise)
   if (prompt.type === "too-long") return
   const candidates = [...turns.keys(), turns.length].map((dropped) => [
     ...system,
@@ -60,9 +60,17 @@ property(`${m2}. ${m3}`, (conversation, tokensMax) => {
   expect(prompt.tokens).toEqual(tokenise(candidates.find((messages) => lengthOf(messages) <= tokensMax)!))
 })
 
+property("M4: nothing is left out where nothing may be dropped", (conversation, tokensMax) => {
+  const messages = whole(conversation)
+  const tokens = lengthOf(messages)
+  const expected =
+    tokens <= tokensMax ? { type: "fits", tokens: tokenise(messages) } : { type: "too-long", tokens, tokensMax }
+  expect(trimmed(messages, tokensMax, false, tokenise)).toEqual(expected)
+})
+
 test("the conversations above are kept whole, trimmed, and refused", () => {
   const prompts = fc.sample(fc.tuple(conversations, tokensMax), { numRuns: 200, seed: 1 }).map(([c, max]) => {
-    const prompt = trimmed(whole(c), max, tokenise)
+    const prompt = trimmed(whole(c), max, true, tokenise)
     return prompt.type === "fits" ? prompt.tokens.length === lengthOf(whole(c)) : prompt.type
   })
   expect(new Set(prompts)).toEqual(new Set([true, false, "too-long"]))

@@ -8,7 +8,7 @@ import { Effect, Redacted, Result } from "effect"
 import { expect, test } from "vitest"
 import { type ConfigInput, parseConfig } from "../../src/cli/config.ts"
 import { loadConfig } from "../../src/cli/config-load.ts"
-import { nearestKey } from "../../src/cli/nearest-key.ts"
+import { nearestKey } from "../../src/domain/nearest-key.ts"
 
 const demoSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -1,7 +1,8 @@
 /** What we make of the words of servers that speak OpenAI's protocol, each in its own way. */
 import { expect, test } from "vitest"
-import type { ChatMessage } from "../../src/inference/engine.ts"
-import { errorOf, newestThatFit } from "../../src/inference/openai-wire.ts"
+import { apiErrorOf } from "../../src/http/api-error.ts"
+import { type ChatMessage, PromptTooLong } from "../../src/inference/engine.ts"
+import { bodyOf, errorOf, newestThatFit } from "../../src/inference/openai-wire.ts"
 
 const openaiTooLong =
   "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens."
@@ -66,4 +67,26 @@ test("a greeting of the assistant stays where all fits", () => {
   const messages = [say("assistant", "Hello!"), say("user", "Hi")]
   expect(newestThatFit(messages, 100)).toEqual(messages)
   expect(newestThatFit(messages, 5)).toEqual([say("user", "Hi")])
+})
+
+test("a conversation is cut to what the server can read, unless nothing may be dropped from it", () => {
+  const messages = Array.from({ length: 9 }, (_, n) => ({
+    role: n % 2 === 0 ? ("user" as const) : ("assistant" as const),
+    content: "x".repeat(90)
+  }))
+  const request = { id: "1", user: "ann", messages, answerTokensMax: 10, temperature: 1, stop: [] }
+  const sent = (more: object): ReadonlyArray<ChatMessage> =>
+    JSON.parse(bodyOf({ ...request, ...more }, { contextTokens: 200 })).messages
+  expect(sent({}).length).toBeLessThan(messages.length)
+  expect(sent({ mayDrop: true })).toEqual(sent({}))
+  expect(sent({ mayDrop: false })).toEqual(messages)
+  expect(JSON.parse(bodyOf({ ...request, topP: 0.3 }, {}))).toMatchObject({ top_p: 0.3 })
+})
+
+test("a server such as ours says of its context what any of them says", () => {
+  const { message } = apiErrorOf(new PromptTooLong({ tokens: 900, tokensMax: 512 }), 40)
+  for (const code of ["context_length_exceeded", null]) {
+    const error = errorOf(400, undefined, JSON.stringify({ error: { message, code } }), 0)
+    expect(error).toMatchObject({ _tag: "PromptTooLong", tokens: 900, tokensMax: 512 })
+  }
 })

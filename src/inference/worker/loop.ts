@@ -101,7 +101,7 @@ function begin(model: Model, job: Job, send: (message: FromWorker) => void): Ans
   // An answer may have half of the context, so that some of the conversation is left to be answered.
   const answerTokensMax = Math.max(1, Math.min(job.answerTokensMax, Math.floor(model.contextTokens / 2)))
   try {
-    const prompt = model.prompt(job.messages, model.contextTokens - answerTokensMax)
+    const prompt = model.prompt(job.messages, model.contextTokens - answerTokensMax, job.mayDrop)
     if (prompt.type === "too-long") {
       send({ ...prompt, key: job.key })
       return undefined

@@ -6,17 +6,21 @@ import { type InternalSampler, type Internals, internalsOf } from "./internals.t
 import type { Prompt } from "./prompt.ts"
 import { promptsOf } from "./template.ts"
 import { vocabularyOf } from "./vocabulary.ts"
-import type { Unopened, WorkerOptions } from "./wire.ts"
+import type { Job, Unopened, WorkerOptions } from "./wire.ts"
 
 /** The port that the loop drives. */
 export interface Model {
   /** Throws what the model's chat template throws, when it does not know such a conversation. */
-  readonly prompt: (messages: ReadonlyArray<ChatMessage>, tokensMax: number) => Prompt<ReadonlyArray<number>>
+  readonly prompt: (
+    messages: ReadonlyArray<ChatMessage>,
+    tokensMax: number,
+    mayDrop: boolean
+  ) => Prompt<ReadonlyArray<number>>
   /** Of a token in an answer; `before` are the ones before it. */
   readonly bytesOf: (token: number, before: ReadonlyArray<number>) => Uint8Array
   /** Whether an answer ends with it; it has no text. */
   readonly isEnd: (token: number) => boolean
-  readonly sampler: (options: { readonly temperature: number; readonly seed: number }) => Sampler
+  readonly sampler: (options: Pick<Job, "temperature" | "topP" | "seed">) => Sampler
   /** One step. The rows' ids are 0, 1, 2, …; returns the sampled token of each row with a sampler. */
   readonly decode: (rows: ReadonlyArray<DecodeRow>) => Promise<ReadonlyArray<number | undefined>>
   readonly move: (from: number, to: number) => Promise<void>
@@ -96,7 +100,8 @@ async function contextOf(options: WorkerOptions, loaded: Awaited<ReturnType<type
     prompt,
     sampler: (options) => {
       const sampler = internals.newSampler()
-      sampler.applyConfig({ ...sampling, ...options })
+      const { seed, temperature, topP = sampling.topP } = options
+      sampler.applyConfig({ ...sampling, topP, temperature, seed })
       return sampler
     },
     decode: decoderOf(internals),

@@ -4,6 +4,7 @@
  *   M1. What the system says at the start, and the last turn, are always in it.
  *   M2. What is left out is the oldest: whole turns, so that no answer stands without its question.
  *   M3. No more is left out than must be.
+ *   M4. Nothing is left out where nothing may be dropped.
  */
 import type { ChatMessage } from "../engine.ts"
 
@@ -15,13 +16,14 @@ export type Prompt<Tokens> =
 export function trimmed<Tokens extends { readonly length: number }>(
   messages: ReadonlyArray<ChatMessage>,
   tokensMax: number,
+  mayDrop: boolean,
   tokenise: (messages: ReadonlyArray<ChatMessage>) => Tokens
 ): Prompt<Tokens> {
   const { head, turns } = turnsOf(messages)
   const without = (dropped: number) => tokenise([...head, ...turns.slice(dropped).flat()])
   let best = without(0)
   if (best.length <= tokensMax) return { type: "fits", tokens: best }
-  const least = without(Math.max(0, turns.length - 1))
+  const least = mayDrop ? without(Math.max(0, turns.length - 1)) : best
   if (least.length > tokensMax) return { type: "too-long", tokens: least.length, tokensMax }
   best = least
   // Dropping `low` is too few, dropping `high` is enough.

@@ -11,9 +11,9 @@ export function promptsOf(model: LlamaModel): Model["prompt"] {
   const { tokenizer } = model
   const template = new JinjaTemplateChatWrapper({ template: source, tokenizer, functionCallMessageTemplate: "noJinja" })
   const start = model.tokens.shouldPrependBosToken ? model.tokens.bos : undefined
-  return (messages, tokensMax) => {
+  return (messages, tokensMax, mayDrop) => {
     const tokenise = remembering(tokenizer)
-    return trimmed(messages, tokensMax, (some) => {
+    return trimmed(messages, tokensMax, mayDrop, (some) => {
       // What a person wrote is plain text in it, and the template's own text is not: <|im_start|> typed by a person
       // becomes the letters and never the token.
       const { contextText } = template.generateContextState({ chatHistory: some.map(itemOf).concat(answerToCome) })

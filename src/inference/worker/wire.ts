@@ -16,8 +16,10 @@ export interface WorkerOptions {
 export interface Job {
   readonly key: number
   readonly messages: ReadonlyArray<ChatMessage>
+  readonly mayDrop: boolean
   readonly answerTokensMax: number
   readonly temperature: number
+  readonly topP?: number | undefined
   /** 32 bits. */
   readonly seed: number
   readonly stop: ReadonlyArray<string>

@@ -1,0 +1,163 @@
+/** OpenAI's API with the model that Parley brings along, in its worker process. */
+import { readFileSync, realpathSync } from "node:fs"
+import { join } from "node:path"
+import { it } from "@effect/vitest"
+import { Effect, Stream } from "effect"
+import OpenAI from "openai"
+import { expect } from "vitest"
+import { openLlama } from "../../src/inference/llama.ts"
+import { processesIn } from "../../src/store/process-identity.ts"
+import { endOf, textOf as textOfTokens } from "./llama-harness.ts"
+import { emptyDir } from "./main-process.ts"
+import { failing, open, saying, textOf, untilLoad } from "./v1-bench.ts"
+
+const builtIn = "built-in"
+/** As models.ts opens the built-in one. */
+const contextTokens = 1_024
+const asking = (text: string) => saying(text, builtIn)
+
+it.live("an answer is the engine's own, counted as the engine counts, and the same for the same seed", () =>
+  Effect.gen(function* () {
+    const dir = emptyDir()
+    const { client } = yield* open("limits: { answerTokensMax: 100 }", dir)
+    const file = join(dir, ".parley/random.gguf")
+    const limits = { contextTokens, slotsMax: 1, progressMaxMs: 20_000, loadMaxMs: 20_000 }
+    yield* Effect.promise(() => client.chat.completions.create(asking("warm")))
+    const engine = yield* openLlama({ name: "same", file, ...limits })
+    const messages = [
+      { role: "system" as const, content: "You answer." },
+      { role: "user" as const, content: "Grüß dich, 漢字 🙂!" }
+    ]
+    for (const sampling of [
+      { temperature: 0 },
+      { temperature: 1, seed: 5 },
+      { temperature: 1.5, top_p: 0.5, seed: 6 }
+    ]) {
+      const { top_p, ...others } = sampling as { temperature: number; seed?: number; top_p?: number }
+      const wanted = { ...others, ...(top_p !== undefined && { topP: top_p }) }
+      const request = { id: "1", user: "ann", messages, answerTokensMax: 60, stop: [], ...wanted }
+      const tokens = yield* Stream.runCollect(engine.generate(request))
+      const { reason, usage } = endOf(tokens)
+      yield* Effect.promise(async () => {
+        const body = { model: builtIn, messages, max_tokens: 60, ...sampling }
+        for (const _ of [1, 2]) {
+          const answer = await client.chat.completions.create(body)
+          expect(answer.choices[0]).toMatchObject({ finish_reason: reason, message: { content: textOfTokens(tokens) } })
+          expect(answer.usage).toEqual({
+            prompt_tokens: usage.promptTokens,
+            completion_tokens: usage.answerTokens,
+            total_tokens: usage.promptTokens + usage.answerTokens
+          })
+        }
+        expect(await textOf(await client.chat.completions.create({ ...body, stream: true }))).toBe(textOfTokens(tokens))
+      })
+    }
+  })
+)
+
+it.live("top_p narrows what is sampled, stop ends an answer, and its length is what was asked for", () =>
+  Effect.gen(function* () {
+    const { client } = yield* open("limits: { answerTokensMax: 40 }")
+    const say = async (more: object) =>
+      (await client.chat.completions.create({ ...asking("Go on."), ...more })).choices[0]!
+    yield* Effect.promise(async () => {
+      const greedy = await say({ temperature: 0, max_tokens: 20 })
+      expect(greedy.finish_reason).toBe("length")
+      expect(await say({ temperature: 2, top_p: 1e-9, max_tokens: 20 })).toEqual(greedy)
+      expect(await say({ temperature: 2, top_p: 1, seed: 1, max_tokens: 20 })).not.toEqual(greedy)
+      const text = greedy.message.content!
+      const stop = text.slice(5, 8)
+      const cut = await say({ temperature: 0, max_tokens: 20, stop })
+      expect(cut).toMatchObject({ finish_reason: "stop", message: { content: text.slice(0, text.indexOf(stop)) } })
+      const { usage } = await client.chat.completions.create({ ...asking("Go on."), max_tokens: 5, temperature: 0 })
+      expect(usage?.completion_tokens).toBe(5)
+    })
+  })
+)
+
+it.live("a conversation that does not fit is refused with its counts, and nothing is dropped from it", () =>
+  Effect.gen(function* () {
+    const { client } = yield* open("limits: { answerTokensMax: 24 }")
+    const turns = (count: number) =>
+      Array.from({ length: count }, (_, n) => [
+        { role: "user" as const, content: `What is the number after ${n}?` },
+        { role: "assistant" as const, content: `It is ${n + 1}.` }
+      ]).flat()
+    const say = (count: number) => client.chat.completions.create({ model: builtIn, messages: turns(count), seed: 1 })
+    yield* Effect.promise(async () => {
+      const perTurn = (await say(11)).usage!.prompt_tokens - (await say(10)).usage!.prompt_tokens
+      const fitting = Math.floor((contextTokens - 24) / (perTurn + 2))
+      expect((await say(fitting)).usage!.prompt_tokens).toBeGreaterThan(fitting * (perTurn - 3))
+      for (const stream of [false, true]) {
+        const long = await failing(
+          client.chat.completions.create({ model: builtIn, messages: turns(fitting * 2), stream })
+        )
+        expect(long).toBeInstanceOf(OpenAI.BadRequestError)
+        expect(long).toMatchObject({ code: "context_length_exceeded", param: "messages" })
+        const [tokensMax, tokens] = [...(long as Error).message.matchAll(/(\d+) tokens/g)].map(([, n]) => Number(n))
+        expect(tokensMax).toBe(contextTokens - 24)
+        expect(tokens).toBeGreaterThan(fitting * 2 * (perTurn - 3))
+      }
+    })
+  })
+)
+
+it.live("a worker that is killed ends a stream with an error, and a whole answer is begun again", () =>
+  Effect.gen(function* () {
+    const dir = emptyDir()
+    const server = yield* open("limits: { answerTokensMax: 500 }", dir)
+    const { completions } = server.client.chat
+    yield* Effect.promise(async () => {
+      const long = await seedOfLong(server.client)
+      const cut = await cutShort(server.client, dir, long)
+      expect(cut.error).toMatchObject({ code: "model_lost" })
+      expect(long.text.startsWith(cut.text)).toBe(true)
+      const isReady = async () => (await fetch(`${server.address}/health/ready`)).ok
+      await expect.poll(isReady, { timeout: 10_000 }).toBe(true)
+      signalWorker(dir, "SIGSTOP")
+      const whole = completions.create({ ...asking("Talk."), seed: long.seed })
+      await untilLoad(server, 1, 0)
+      signalWorker(dir, "SIGKILL")
+      expect((await whole).choices[0]?.message.content).toBe(long.text)
+      signalWorker(dir, "SIGKILL")
+      const begun = await completions.create({ ...asking("Talk."), seed: long.seed, stream: true })
+      expect(await textOf(begun)).toBe(long.text)
+      await untilLoad(server, 0, 0)
+    })
+  })
+)
+
+/** An answer that takes its time. */
+async function seedOfLong({ chat }: OpenAI): Promise<{ readonly seed: number; readonly text: string }> {
+  for (let seed = 1; seed < 100; seed++) {
+    const { choices, usage } = await chat.completions.create({ ...asking("Talk."), seed })
+    if ((usage?.completion_tokens ?? 0) >= 400) return { seed, text: choices[0]?.message.content ?? "" }
+  }
+  throw new Error("no answer is long")
+}
+
+/** Kills the worker as soon as there is a text; on a busy machine the answer may be over by then. */
+async function cutShort({ chat }: OpenAI, dir: string, { seed }: { readonly seed: number }) {
+  for (;;) {
+    const streamed = await chat.completions.create({ ...asking("Talk."), seed, stream: true })
+    let text = ""
+    try {
+      for await (const { choices } of streamed) {
+        const isFirst = text === ""
+        text += choices[0]?.delta.content ?? ""
+        if (isFirst && text !== "") signalWorker(dir, "SIGKILL")
+      }
+    } catch (error) {
+      return { error, text }
+    }
+  }
+}
+
+function signalWorker(dir: string, signal: NodeJS.Signals): void {
+  for (const pid of workersIn(dir)) process.kill(pid, signal)
+}
+
+function workersIn(dir: string): ReadonlyArray<number> {
+  const isWorker = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("worker/main.ts")
+  return processesIn(realpathSync(dir)).filter(isWorker)
+}
