@@ -19,7 +19,7 @@ export const guardMiddleware = (guard: Guard) =>
         yield* HttpEffect.appendPreResponseHandler((_, response) => Effect.succeed(hardened(response)))
         const request = yield* guarded
         const verdict = guard.check(request)
-        return verdict.isAllowed ? yield* route : refused(verdict, request.path)
+        return verdict.isAllowed ? yield* route : refused(verdict, request.target)
       }),
     { global: true }
   )
@@ -39,9 +39,9 @@ export const guarded = Effect.gen(function* () {
   return guardedRequest(source as IncomingMessage, yield* Clock.currentTimeMillis)
 })
 
-function refused(refusal: Refusal, path: string): HttpServerResponse.HttpServerResponse {
+function refused(refusal: Refusal, target: string): HttpServerResponse.HttpServerResponse {
   const { code, headers, message, status } = refusal
   if (status === 303) return HttpServerResponse.empty({ status, headers })
-  if (!path.startsWith("/v1/")) return problem(status, code, message, headers)
+  if (!target.startsWith("/v1/")) return problem(status, code, message, headers)
   return errorResponse(new ApiError({ status, type: "invalid_request_error", code, param: null, message, headers }))
 }

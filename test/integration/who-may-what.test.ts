@@ -107,6 +107,8 @@ it.live.each([
         const sent = { method, from, headers: { ...headers, ...askers[head]?.() }, ...(body !== undefined && { body }) }
         const answer = yield* Effect.promise(() => ask(address, path, sent))
         seen.push(`${route}, ${head}: ${answer.status}`)
+        if (path.startsWith("/v1/") && answer.status >= 400)
+          expect(JSON.parse(answer.text).error).toMatchObject(asOpenAi)
         expected.push(`${route}, ${head}: ${cells[index] === "ok" ? status : cells[index]}`)
         // What follows an upgrade is no page.
         if (answer.status === 101) continue
@@ -116,6 +118,14 @@ it.live.each([
     expect(seen).toEqual(expected)
   })
 )
+
+/** The clients of OpenAI read all four. */
+const asOpenAi = {
+  message: expect.any(String),
+  type: expect.any(String),
+  code: expect.any(String),
+  param: expect.toSatisfy((param) => param === null || typeof param === "string")
+}
 
 const hardHeaders = {
   "content-security-policy": expect.stringMatching(/^default-src 'none'; .*frame-ancestors 'none'$/),
