@@ -5,7 +5,7 @@
  *   M2. A link goes to http, https or mailto; nothing is loaded before the person asks for it.
  *   M3. Whatever is written is shown: what cannot be rendered is shown as it is.
  */
-import type { Definition, FootnoteDefinition, Nodes, RootContent, Table } from "mdast"
+import type { Definition, Nodes, RootContent, Table } from "mdast"
 import { fromMarkdown } from "mdast-util-from-markdown"
 import { gfmFromMarkdown } from "mdast-util-gfm"
 import { gfm } from "micromark-extension-gfm"
@@ -24,18 +24,22 @@ export interface MarkdownParts {
 interface Context {
   readonly parts: MarkdownParts
   readonly definitions: ReadonlyMap<string, Definition>
-  readonly footnotes: Map<string, FootnoteDefinition>
+  /** Of the heading before. */
+  level: number
 }
 
 /** Deeper than people nest, and far from what overflows a stack. */
 const depthMax = 60
+/** Levels of headings that the page has itself. */
+const pageLevels = 2
 
 export function renderMarkdown(text: string, parts: MarkdownParts, lengthMax: number): JSX.Element {
   if (text.length > lengthMax || !isSimple(text)) return plainText(text)
   try {
     const root = fromMarkdown(text, { extensions: [gfm()], mdastExtensions: [gfmFromMarkdown()] })
-    const context = { parts, definitions: new Map(), footnotes: new Map() }
-    collect(root, context, 0)
+    const definitions = new Map<string, Definition>()
+    collect(root, definitions, 0)
+    const context = { parts, definitions, level: pageLevels }
     return h("div", { class: "prose" }, render(root, context, 0))
   } catch {
     return plainText(text)
@@ -43,13 +47,10 @@ export function renderMarkdown(text: string, parts: MarkdownParts, lengthMax: nu
 }
 
 /** The first definition of a name counts, as CommonMark says. */
-function collect(node: Nodes, context: Context & { definitions: Map<string, Definition> }, depth: number): void {
+function collect(node: Nodes, definitions: Map<string, Definition>, depth: number): void {
   if (depth > depthMax) throw new RangeError("nested too deep")
-  if (node.type === "definition" && !context.definitions.has(node.identifier)) {
-    context.definitions.set(node.identifier, node)
-  }
-  if (node.type === "footnoteDefinition") context.footnotes.set(node.identifier, node)
-  if ("children" in node) for (const child of node.children) collect(child, context, depth + 1)
+  if (node.type === "definition" && !definitions.has(node.identifier)) definitions.set(node.identifier, node)
+  if ("children" in node) for (const child of node.children) collect(child, definitions, depth + 1)
 }
 
 function render(node: Nodes, context: Context, depth: number): ComponentChildren {
@@ -65,8 +66,9 @@ function render(node: Nodes, context: Context, depth: number): ComponentChildren
     case "paragraph":
       return h("p", null, inside())
     case "heading":
-      // The page has its own first two levels.
-      return h(`h${Math.min(6, node.depth + 2)}`, null, inside())
+      // A reader who goes from heading to heading misses none: none is more than one deeper than the one before.
+      context.level = Math.min(6, context.level + 1, node.depth + pageLevels)
+      return h(`h${context.level}`, null, inside())
     case "emphasis":
       return h("em", null, inside())
     case "strong":

@@ -1,5 +1,7 @@
 /** The whole page: the list beside the conversation, or over it where there is no room. */
-import { useEffect, useState } from "preact/hooks"
+
+import type { ComponentChildren } from "preact"
+import { useEffect, useMemo, useState } from "preact/hooks"
 import { logOut, textStore, uuid } from "./browser.ts"
 import { Chat } from "./chat.tsx"
 import { composerId } from "./composer.tsx"
@@ -10,7 +12,7 @@ import { Spoken, useWords } from "./language.tsx"
 import { chooseLanguage, chooseTheme, chosenTheme, preferredLanguage } from "./preferences.ts"
 import { type Entry, Shelf } from "./shelf.ts"
 import { SideList } from "./side-list.tsx"
-import { words } from "./words.ts"
+import { wordsFor } from "./words.ts"
 
 const store = textStore("localStorage")
 /** A tab shows its conversation again after a reload; another tab shows another one. */
@@ -64,7 +66,7 @@ export function Page() {
   )
   const title = entries.find(({ key }) => key === current)?.title
   return (
-    <Spoken.Provider value={words[look.language]}>
+    <Spoken.Provider value={look.words}>
       <div class="page">
         <Skip />
         {isWide ? <aside class="side">{list}</aside> : null}
@@ -111,7 +113,7 @@ function Top({ title, openList }: { readonly title: string | undefined; readonly
   )
 }
 
-function Drawer({ close, children }: { readonly close: () => void; readonly children: preact.ComponentChildren }) {
+function Drawer({ close, children }: { readonly close: () => void; readonly children: ComponentChildren }) {
   const words = useWords()
   return (
     <Modal className="drawer" label={words.conversations} close={close}>
@@ -127,6 +129,7 @@ function Drawer({ close, children }: { readonly close: () => void; readonly chil
 function useLook() {
   const [chosen, setChosen] = useState(() => chosenTheme(store))
   const [language, setLanguage] = useState(() => preferredLanguage(store, navigator.languages))
+  const words = useMemo(() => wordsFor(language, navigator.languages), [language])
   const isDark = useMedia("(prefers-color-scheme: dark)")
   useEffect(() => {
     const { dataset } = document.documentElement
@@ -134,11 +137,12 @@ function useLook() {
     else dataset["theme"] = chosen
   }, [chosen])
   useEffect(() => {
-    document.documentElement.lang = words[language].locale
-  }, [language])
+    document.documentElement.lang = words.locale
+  }, [words])
   return {
     theme: chosen ?? (isDark ? "dark" : "light"),
     language,
+    words,
     setTheme: (theme: "dark" | "light") => {
       chooseTheme(store, theme)
       setChosen(theme)

@@ -73,12 +73,18 @@ const shortTime = (atMs: number, words: Words) =>
 function Settings({ theme, language, canLogOut, setTheme, setLanguage, logOut }: SideListProps) {
   const words = useWords()
   const other = theme === "dark" ? "light" : "dark"
+  const themeWords = other === "dark" ? words.useDark : words.useLight
   const next = languages.find((one) => one !== language) ?? language
   return (
     <div class="settings">
-      <button type="button" class="quiet" onClick={() => setTheme(other)}>
+      <button
+        type="button"
+        class="round bare"
+        aria-label={themeWords}
+        title={themeWords}
+        onClick={() => setTheme(other)}
+      >
         <Icon name={other === "dark" ? "moon" : "sun"} />
-        {other === "dark" ? words.useDark : words.useLight}
       </button>
       <button type="button" class="quiet" lang={allWords[next].locale} onClick={() => setLanguage(next)}>
         {allWords[next].languageName}

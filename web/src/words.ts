@@ -29,7 +29,6 @@ export interface Words {
   readonly removeYes: string
   readonly useDark: string
   readonly useLight: string
-  readonly useLanguage: string
   readonly logOut: string
   readonly log: string
   readonly you: string
@@ -93,7 +92,6 @@ const en: Words = {
   removeYes: "Delete from list",
   useDark: "Dark colours",
   useLight: "Light colours",
-  useLanguage: "Language: English",
   logOut: "Log out",
   log: "Messages",
   you: "You",
@@ -169,7 +167,6 @@ const zh: Words = {
   removeYes: "从列表中删除",
   useDark: "深色",
   useLight: "浅色",
-  useLanguage: "语言：中文",
   logOut: "退出登录",
   log: "消息",
   you: "你",
@@ -227,6 +224,12 @@ export function languageOf(wanted: ReadonlyArray<string>): Language {
   return (
     languages.find((language) => language === spoken.find((one) => languages.some((known) => known === one))) ?? "en"
   )
+}
+
+/** As the person's own browser writes times in that language: `en-GB` is not `en-US`. */
+export function wordsFor(language: Language, ofBrowser: ReadonlyArray<string>): Words {
+  const own = ofBrowser.find((tag) => tag.toLowerCase().split("-")[0] === language)
+  return own === undefined ? words[language] : { ...words[language], locale: own }
 }
 
 const enDuration = (ms: number) => (ms < 90_000 ? `${secondsOf(ms)} s` : `${Math.round(ms / 60_000)} min`)
