@@ -1,4 +1,4 @@
-/** A frame of the server as it comes over the wire; what is not one is left out, so that a newer server may say more. */
+/** A frame of the server as it comes over the wire; what is not one is left out, as a newer server may say more. */
 import type { ServerFrame } from "../../src/adapters/web/frames.ts"
 
 type Fields = Readonly<Record<string, unknown>>

@@ -1,4 +1,4 @@
-/** A text of the model: a final one is read once, a growing one again and again, never so often that it jams the page. */
+/** A text of the model: a final one is read once, a growing one again and again, but never too often. */
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import { after, now } from "./browser.ts"

@@ -1,4 +1,4 @@
-/** Work that may wait, done in short slices between frames, the newest first: a long history does not freeze the page. */
+/** Work that may wait, done in slices between frames, the newest first: a long history does not freeze the page. */
 import { after, now } from "./browser.ts"
 
 /** Leaves the rest of a frame of 16 ms to the browser. */
