@@ -26,15 +26,27 @@ const happening = fc.oneof<Array<fc.WeightedArbitrary<Happening>>>(
       how: fc.constantFrom("all", "all", "overlap", "lost")
     })
   },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("late"), back: fc.integer({ min: 1, max: 12 }) }) },
   { weight: 2, arbitrary: only("finish") },
   { weight: 2, arbitrary: only("retry") },
   { weight: 2, arbitrary: only("cut") },
+  { weight: 1, arbitrary: fc.constant<Happening>({ type: "swallow" }) },
   { weight: 1, arbitrary: only("restart") },
   { weight: 1, arbitrary: only("reload") },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("refuse"), reason }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("pass"), ms: fc.constantFrom(100, 600, 2_000, 40_000) }) }
 )
-const story = fc.array(happening, { maxLength: 120, size: "max" })
+/** Half of the stories begin in the midst of an answer, which few would come to. */
+const answering = [
+  { type: "open" },
+  { type: "write" },
+  ...["up", "down", "up", "down"].map((type) => ({ type, count: 8 }) as Happening),
+  { type: "begin" },
+  { type: "grow", length: 1, how: "all" }
+] as const satisfies ReadonlyArray<Happening>
+const story = fc
+  .tuple(fc.constantFrom([], answering), fc.array(happening, { maxLength: 120, size: "max" }))
+  .map(([before, story]) => [...before, ...story])
 
 /** Tells the story, and looks after each step of it and at its end. */
 function always(look: (world: World) => void, atTheEnd: (world: World) => void = look): void {
@@ -128,6 +140,55 @@ test("after a reconnection the whole draft is there again", () => {
       expect(draft?.text ?? "").toBe(world.truth?.text ?? "")
     }
   )
+})
+
+test("without losses the draft is all that the running attempt said", () => {
+  const grow = { type: "grow", length: 2, how: "all" } as const
+  always(
+    () => {},
+    (world) => {
+      for (const again of ["begin", "retry", "retry"] as const) {
+        for (const what of [{ type: again }, grow, grow]) world.happen(what)
+        world.calm()
+        if (again === "retry") expect(world.session.state.draft).toMatchObject(world.truth ?? {})
+      }
+    }
+  )
+})
+
+test("a message that is refused for a moment is tried again by itself, once", () => {
+  const world = new World()
+  const tell = (...types: ReadonlyArray<"open" | "write">) => {
+    for (const type of types) world.happen({ type })
+    for (const type of ["up", "down"] as const) world.happen({ type, count: 8 })
+  }
+  const status = () => world.session.state.outgoing[0]?.status
+  tell("open")
+  world.happen({ type: "refuse", reason: "database" })
+  tell("write")
+  expect(status()).toBe("paused")
+  world.happen({ type: "refuse", reason: "database" })
+  world.pass(500)
+  expect(status()).toBe("sending")
+  tell()
+  expect(status()).toBe("failed")
+  world.calm()
+  expect([status(), world.log.length]).toEqual(["failed", 0])
+  world.session.sendAgain(world.written[0]!)
+  world.calm()
+  expect([status(), world.log.map(({ id }) => id)]).toEqual([undefined, world.written])
+})
+
+test("an older word about a message does not undo a newer one", () => {
+  const message = { id: "x", text: "x", atMs: 1 }
+  const written = step(step(begin("a"), { type: "welcome", conversation: "a", seq: 0 }), { type: "write", message })
+  const accepted = step(written, { type: "accepted", id: "x" })
+  expect(step(accepted, { type: "rejected", id: "x", reason: "database" })).toEqual(accepted)
+  expect(step(accepted, { type: "send-again", id: "x" })).toEqual(accepted)
+  expect(step(accepted, { type: "discard", id: "x" })).toEqual(accepted)
+  expect(step(accepted, { type: "write", message })).toBe(accepted)
+  const shown = step(accepted, { type: "message", role: "user", id: "x", text: "x", seq: 1, turn: 1, atMs: 1 })
+  expect(step(shown, { type: "write", message })).toBe(shown)
 })
 
 test("a server that knows another history, or a shorter one, is believed", () => {

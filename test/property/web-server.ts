@@ -13,6 +13,10 @@ export type Happening =
     }
   | { readonly type: "up" | "down" | "down-twice"; readonly count: number }
   | { readonly type: "grow"; readonly length: number; readonly how: "all" | "overlap" | "lost" }
+  /** What the page said is lost, and nobody notices. */
+  | { readonly type: "swallow" }
+  /** A delta of some time ago comes once more. */
+  | { readonly type: "late"; readonly back: number }
   | { readonly type: "refuse"; readonly reason: Rejection }
   | { readonly type: "pass"; readonly ms: number }
 
@@ -26,6 +30,7 @@ export class World {
   /** What each attempt said, all of it. */
   readonly texts = new Map<string, string>()
   readonly written: Array<string> = []
+  readonly #deltas: Array<ServerFrame> = []
   readonly refused = new Set<string>()
   /** Written before the page was loaded the last time. */
   beforeReload: ReadonlyArray<string> = []
@@ -178,6 +183,9 @@ export class World {
       case "cut":
         this.#cut()
         return
+      case "swallow":
+        this.#up = []
+        return
       case "restart":
         this.#cut()
         this.#again()
@@ -190,6 +198,11 @@ export class World {
         this.beforeReload = [...this.written]
         this.session = this.#begin()
         return
+      case "late": {
+        const delta = this.#deltas.at(-what.back)
+        if (delta !== undefined) this.#say(delta)
+        return
+      }
       case "refuse":
         this.#refuseNext = what.reason
         return
@@ -235,7 +248,9 @@ export class World {
     this.texts.set(`${turn}.${attempt}`, text)
     if (how === "lost") return
     const at = how === "overlap" ? Math.floor(before.length / 2) : before.length
-    this.#say({ type: "delta", turn, attempt, at, text: text.slice(at) })
+    const delta: ServerFrame = { type: "delta", turn, attempt, at, text: text.slice(at) }
+    this.#deltas.push(delta)
+    this.#say(delta)
   }
 
   #say(frame: ServerFrame): void {

@@ -231,12 +231,16 @@ test("people's texts are simple", () => {
   expect(isSimple("* * * * * *\n--------\n" + "-".repeat(500))).toBe(true)
 })
 
-test("pieces of a plain text are cut at ends of lines, and are all of it", () => {
-  const lines = fc.array(fc.integer({ min: 0, max: 3 * pieceLength }), { maxLength: 12 })
+test("pieces of a plain text are all of it, none is long, and lines are kept where they can be", () => {
+  const line = fc.tuple(fc.integer({ min: 0, max: 3 * pieceLength }), fc.constantFrom("x", "x ", "😀"))
   fc.assert(
-    fc.property(lines, (lengths) => {
-      const text = lengths.map((length) => "x".repeat(length)).join("\n")
-      expect(piecesOf(text).join("\n")).toBe(text)
+    fc.property(fc.array(line, { maxLength: 12 }), (lines) => {
+      const text = lines.map(([length, unit]) => unit.repeat(length / unit.length)).join("\n")
+      const pieces = piecesOf(text)
+      expect(pieces.join("").replaceAll("\n", "")).toBe(text.replaceAll("\n", ""))
+      expect(pieces.every((piece) => piece.length <= pieceLength && piece.isWellFormed())).toBe(true)
+      const isShort = lines.every(([length]) => length < pieceLength)
+      if (isShort) expect(pieces.join("\n")).toBe(text)
     })
   )
 })

@@ -12,15 +12,28 @@ export function plainText(text: string): JSX.Element {
   )
 }
 
-/** Cut at ends of lines, which the pieces' own ends stand for; a line is never cut. */
+/**
+ * Cut at ends of lines, which the ends of the pieces stand for. A line that is a piece and more is cut at a space, where
+ * it would be wrapped anyway, or else in its midst.
+ */
 export function piecesOf(text: string): ReadonlyArray<string> {
   const pieces: Array<string> = []
   let from = 0
   while (text.length - from > pieceLength) {
-    const end = text.indexOf("\n", from + pieceLength)
-    if (end < 0) break
+    const [end, next] = cutOf(text, from)
     pieces.push(text.slice(from, end))
-    from = end + 1
+    from = next
   }
   return [...pieces, text.slice(from)]
+}
+
+/** Where a piece ends, and where the next one begins. */
+function cutOf(text: string, from: number): readonly [number, number] {
+  const longest = from + pieceLength
+  const line = text.lastIndexOf("\n", longest)
+  if (line >= from) return [line, line + 1]
+  const space = text.lastIndexOf(" ", longest - 1)
+  if (space > from) return [space + 1, space + 1]
+  const isPair = (text.codePointAt(longest - 1) ?? 0) > 0xffff
+  return isPair ? [longest - 1, longest - 1] : [longest, longest]
 }
