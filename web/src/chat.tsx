@@ -17,7 +17,7 @@ export function Chat({ session }: { readonly session: Session }) {
   const end = useEnd()
   const hasHistory = isCaughtUp(state)
   const isEmpty = messages.length === 0 && outgoing.length === 0
-  const canStop = state.isLive && live.value === "streaming"
+  const canStop = state.isLive && (live.value === "streaming" || live.value === "awaiting-model")
   useEscape(canStop, () => session.stop())
 
   // The same vnode is not compared again: a growing answer costs nothing above it.
@@ -92,6 +92,7 @@ function useEnd() {
   const content = useRef<HTMLDivElement>(null)
   const [isNear, setNear] = useState(true)
   const follows = useRef(true)
+  const top = useRef(0)
   const toEnd = () => {
     const { current } = scroller
     if (current !== null) current.scrollTop = current.scrollHeight
@@ -106,7 +107,11 @@ function useEnd() {
   const watch = () => {
     const { current } = scroller
     if (current === null) return
-    follows.current = current.scrollHeight - current.scrollTop - current.clientHeight < nearPx
+    const isAtEnd = current.scrollHeight - current.scrollTop - current.clientHeight < nearPx
+    // What grew below moves nothing up: only a person does that.
+    if (isAtEnd) follows.current = true
+    else if (current.scrollTop < top.current) follows.current = false
+    top.current = current.scrollTop
     setNear(follows.current)
   }
   const follow = () => {

@@ -1,6 +1,6 @@
 /** Questions to the person. The browser's own dialogs hold the focus, close on Escape, and give the focus back. */
 import type { ComponentChildren } from "preact"
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { useWords } from "./language.tsx"
 import type { Entry } from "./shelf.ts"
 
@@ -14,24 +14,28 @@ export interface ModalProps {
 /** Open as long as it is there. */
 export function Modal({ className, label, close, children }: ModalProps) {
   const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
+  const isGone = useRef(false)
+  useLayoutEffect(() => {
     const shown = dialog.current
     shown?.showModal()
-    return () => shown?.close()
+    return () => {
+      isGone.current = true
+      shown?.close()
+    }
   }, [])
   const closeOutside = (event: MouseEvent) => {
     if (event.target === dialog.current) close()
   }
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard has Escape, which `cancel` hears
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard has Escape, which the browser hears
     <dialog
       ref={dialog}
       class={className}
       aria-label={label}
       onClick={closeOutside}
-      onCancel={(event) => {
-        event.preventDefault()
-        close()
+      // Escape closes it without asking `cancel` first when the person has pressed nothing else since it opened.
+      onClose={() => {
+        if (!isGone.current) close()
       }}
     >
       <div class="inside">{children}</div>

@@ -30,10 +30,11 @@ export function piecesOf(text: string): ReadonlyArray<string> {
 /** Where a piece ends, and where the next one begins. */
 function cutOf(text: string, from: number): readonly [number, number] {
   const longest = from + pieceLength
-  const line = text.lastIndexOf("\n", longest)
-  if (line >= from) return [line, line + 1]
-  const space = text.lastIndexOf(" ", longest - 1)
-  if (space > from) return [space + 1, space + 1]
+  const piece = text.slice(from, longest + 1)
+  const line = piece.lastIndexOf("\n")
+  if (line >= 0) return [from + line, from + line + 1]
+  const space = piece.lastIndexOf(" ", pieceLength - 1) + 1
+  if (space > 0) return [from + space, from + space]
   const isPair = (text.codePointAt(longest - 1) ?? 0) > 0xffff
   return isPair ? [longest - 1, longest - 1] : [longest, longest]
 }
