@@ -13,7 +13,7 @@ export function plainText(text: string): JSX.Element {
 }
 
 /**
- * Cut at ends of lines, which the ends of the pieces stand for. A line that is a piece and more is cut at a space, where
+ * Cut at ends of lines, which the ends of the pieces stand for. A line longer than a piece is cut at a space, where
  * it would be wrapped anyway, or else in its midst.
  */
 export function piecesOf(text: string): ReadonlyArray<string> {
