@@ -19,22 +19,41 @@ export interface Ban {
   readonly except?: Readonly<Record<string, string>>
 }
 
-const virtualTime = /^(src|schema|models|test\/unit|test\/property)\//
+const virtualTime = /^(src|schema|models|web|test\/unit|test\/property)\//
+const browser = "it is the port of the page"
 const worker = "the worker is its own process and has no Effect in it"
 
 export const bans: ReadonlyArray<Ban> = [
   { pattern: new RegExp("\\b(TO" + "DO|FIX" + "ME)\\b"), reason: "do it, or open an issue", anywhere: true },
   { pattern: /(?<![\w.])any\b(?!\s*[:?(])/, reason: "say the type, or `unknown`" },
   { pattern: /\benum\s+\w+\s*\{/, reason: "a union of literals" },
-  { pattern: /\bexport\s+default\b/, reason: "export it by its name" },
+  {
+    pattern: /\bexport\s+default\b/,
+    reason: "export it by its name",
+    except: { "web/vite.config.ts": "Vite reads this one" }
+  },
+  {
+    pattern: /\b(innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML)\b/,
+    reason: "what a model says is never markup",
+    where: /^web\//
+  },
   { pattern: /(?<![\w.])console\s*\./, reason: "Effect.log*, or Effect's Console" },
-  { pattern: /\bDate\.now\b|\bnew Date\(\)/, reason: "Effect's Clock", where: virtualTime },
-  { pattern: /\bMath\.random\b/, reason: "Effect's Random, or random-id.ts" },
+  {
+    pattern: /\bDate\.now\b|\bnew Date\(\)/,
+    reason: "Effect's Clock",
+    where: virtualTime,
+    except: { "web/src/browser.ts": browser }
+  },
+  {
+    pattern: /\bMath\.random\b/,
+    reason: "Effect's Random, or random-id.ts",
+    except: { "web/src/browser.ts": browser }
+  },
   {
     pattern: /(?<!\.)\bset(Timeout|Interval)\b/,
     reason: "Effect.sleep, Effect.timeout, Schedule",
     where: virtualTime,
-    except: { "src/inference/worker/main.ts": worker }
+    except: { "src/inference/worker/main.ts": worker, "web/src/browser.ts": browser }
   },
   {
     pattern: /\brandom(UUID|Bytes)\b/,

@@ -6,10 +6,12 @@ import { importDirection } from "./tidy-imports.ts"
 import { bannedWords, bans, codeOf, fileName, functionLength, length, lockFile, type Rule } from "./tidy-rules.ts"
 
 const root = join(import.meta.dirname, "../..")
-const files = globSync("{src,schema,test,bench,models}/**/*.ts", { cwd: root }).map((path) => ({
-  path: path.replaceAll("\\", "/"),
-  text: readFileSync(join(root, path), "utf8")
-}))
+const files = ["{src,schema,test,bench,models,web/src}/**/*.{ts,tsx}", "web/*.ts"]
+  .flatMap((pattern) => globSync(pattern, { cwd: root }))
+  .map((path) => ({
+    path: path.replaceAll("\\", "/"),
+    text: readFileSync(join(root, path), "utf8")
+  }))
 
 test.each<[string, Rule]>([
   ["imports point inwards", importDirection],
@@ -58,7 +60,8 @@ test.each([
   ["src/http/routes.ts", "kysely"],
   ["src/actors/intake.ts", "pg"],
   ["src/store/journal.ts", "xstate"],
-  ["src/http/routes.ts", "node-llama-cpp/x"]
+  ["src/http/routes.ts", "node-llama-cpp/x"],
+  ["src/http/page.ts", "../../web/src/words.ts"]
 ])("%s may not import %s", (path, specifier) => {
   expect(imports(path, specifier)).toEqual([expect.stringContaining(`imports ${specifier}: `)])
 })
@@ -92,6 +95,21 @@ test("machines import xstate and domain, domain imports node:crypto and itself",
     text: 'import type { A } from "./decide.ts"'
   })
   expect(alone).toHaveLength(1)
+})
+
+test("the page imports the frames, itself and its packages", () => {
+  const page = (specifier: string) => importDirection({ path: "web/src/a.tsx", text: `import "${specifier}"` })
+  const fine = ["../../src/adapters/web/frames.ts", "./words.ts", "./page.css", "preact/hooks", "mdast"]
+  for (const specifier of fine) expect([specifier, page(specifier)]).toEqual([specifier, []])
+  const caught = ["../../src/domain/ids.ts", "../../src/adapters/webhook/wire.ts", "effect", "node:fs"]
+  for (const specifier of caught) expect(page(specifier)).toHaveLength(1)
+})
+
+test("the page takes types alone from the server", () => {
+  const pages = files.filter(({ path }) => path.startsWith("web/src/"))
+  expect(pages.length).toBeGreaterThan(20)
+  const values = pages.filter(({ text }) => /^import (?!type\b)[^\n]*"\.\.\/\.\.\/src\//m.test(text))
+  expect(values.map(({ path }) => path)).toEqual([])
 })
 
 test("an import is found in every form, and not in a comment", () => {

@@ -1,0 +1,71 @@
+/** What the page listens to: its session, the window, other tabs. */
+import { useCallback, useEffect, useMemo, useReducer, useState } from "preact/hooks"
+import { after, askSession, now, openSocket, random, uuid } from "./browser.ts"
+import { Session } from "./session.ts"
+import type { Shelf } from "./shelf.ts"
+
+/** Frames come by the hundred; the page is drawn once for all of a moment. */
+const drawEveryMs = 16
+
+export function useSession(key: string, shelf: Shelf, refused: () => void): Session {
+  const [, draw] = useReducer((count: number, _: undefined) => count + 1, 0)
+  const session = useMemo(() => {
+    let isScheduled = false
+    const changed = () => {
+      if (isScheduled) return
+      isScheduled = true
+      after(drawEveryMs, () => {
+        isScheduled = false
+        draw(undefined)
+      })
+    }
+    return new Session(key, { now, random, after, open: openSocket, uuid, shelf, changed, refused })
+  }, [key])
+  useEffect(() => {
+    const wake = () => {
+      if (document.visibilityState === "visible") session.wake()
+    }
+    window.addEventListener("online", wake)
+    document.addEventListener("visibilitychange", wake)
+    return () => {
+      window.removeEventListener("online", wake)
+      document.removeEventListener("visibilitychange", wake)
+      session.close()
+    }
+  }, [session])
+  return session
+}
+
+export function useLogin() {
+  const [canLogOut, setCanLogOut] = useState(false)
+  const check = useCallback(() => {
+    void askSession().then((answer) => {
+      if (answer === "must-log-in") location.assign("/login")
+      else if (answer !== undefined) setCanLogOut(answer === "may-log-out")
+    })
+  }, [])
+  useEffect(check, [])
+  return { canLogOut, check }
+}
+
+/** Draws anew when another tab changes what is stored; returns what draws anew after a change of our own. */
+export function useStorageOfOthers(): () => void {
+  const [, draw] = useReducer((count: number, _: undefined) => count + 1, 0)
+  useEffect(() => {
+    const changed = () => draw(undefined)
+    window.addEventListener("storage", changed)
+    return () => window.removeEventListener("storage", changed)
+  }, [])
+  return () => draw(undefined)
+}
+
+export function useMedia(query: string): boolean {
+  const [isTrue, setTrue] = useState(() => matchMedia(query).matches)
+  useEffect(() => {
+    const media = matchMedia(query)
+    const changed = () => setTrue(media.matches)
+    media.addEventListener("change", changed)
+    return () => media.removeEventListener("change", changed)
+  }, [query])
+  return isTrue
+}
