@@ -41,8 +41,12 @@ const ofOthers = {
 /** Of an answer that no route gives. */
 export const headersOfRefusals: Readonly<Record<string, string>> = { ...everywhere, ...ofOthers }
 
-/** A header that the route set itself stays. */
+/**
+ * A header that the route set itself stays. Those of a 304 replace the ones that the browser has kept (RFC 9111, 4.3.4):
+ * it says nothing of what it does not bring.
+ */
 export function hardened(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
+  if (response.status === 304) return response
   const type = response.headers["content-type"] ?? ""
   const own = type.startsWith("text/html") ? ofPages : ofOthers
   return setHeaders(response, { ...everywhere, ...own, ...response.headers })

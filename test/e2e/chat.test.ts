@@ -1,7 +1,7 @@
 /** A person writes in a browser: streaming, stop, reload, a lost server, two tabs. */
 import { afterAll, describe, expect, test } from "vitest"
 import { chromiumPath, closeBrowser, complaintsOf, openContext, openPage } from "./browser.ts"
-import { answered, box, growing, said, textsOf, write } from "./page.ts"
+import { answered, box, growing, openListed, said, textsOf, write } from "./page.ts"
 import { startParley } from "./parley.ts"
 import { wordByWord } from "./scripted-model.ts"
 
@@ -70,10 +70,11 @@ describe.skipIf(chromiumPath === undefined)("the chat page", () => {
     await write(page, "Written while you were away")
     await restart()
     await answered(page, 2)
+    // In the order of the record: what was written meanwhile came before the answer was whole.
     expect(await textsOf(page)).toEqual([
       "Tell me slowly",
-      long,
       "Written while you were away",
+      long,
       "You said: Written while you were away"
     ])
     expect(model.asked()).toBe(3)
@@ -87,7 +88,7 @@ describe.skipIf(chromiumPath === undefined)("the chat page", () => {
     await write(one, "First")
     await answered(one, 1)
     const two = await openPage(context, address)
-    await two.getByRole("button", { name: "First", exact: true }).click()
+    await openListed(two, "First")
     await answered(two, 1)
     await write(two, "Second, slowly")
     await growing(one).waitFor()
@@ -107,7 +108,7 @@ describe.skipIf(chromiumPath === undefined)("the chat page", () => {
     await write(page, "About dogs")
     await answered(page, 1)
     expect(await textsOf(page)).toEqual(["About dogs", "You said: About dogs"])
-    await page.getByRole("button", { name: "About cats", exact: true }).click()
+    await openListed(page, "About cats")
     await expect.poll(() => textsOf(page)).toEqual(["About cats", "You said: About cats"])
     expect(page.url()).toBe(`${address}/`)
   })

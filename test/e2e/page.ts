@@ -12,6 +12,10 @@ export async function write(page: Page, text: string): Promise<void> {
   await box(page).press("Enter")
 }
 
+/** Opens a conversation of the side list. */
+export const openListed = (page: Page, title: string) =>
+  page.getByRole("navigation", { name: "Conversations" }).locator("button.open", { hasText: title }).click()
+
 /** What stands in each message, without its time. */
 export async function textsOf(page: Page): Promise<ReadonlyArray<string>> {
   const texts = await said(page).evaluateAll((articles) =>
