@@ -1,0 +1,57 @@
+/**
+ * The dialogues that the guide learns from.
+ *
+ *   K1. The same seed gives the same dialogues.
+ *   K2. Every answer is right, and in the language of its question.
+ *   K3. No question is asked here that the held-out test asks, and no pair of numbers or name of its.
+ */
+import { type Dialogue, type Language, languages, type Turn } from "./dialogue.ts"
+import { type Dice, diceOf } from "./dice.ts"
+import { greeted, nameOf, notTold, remembered } from "./names.ts"
+import { askedTurn, turnOf, turnOfIntent } from "./questions.ts"
+import { systemPromptOf } from "./system-prompts.ts"
+
+/** Between the telling of a name and the question for it. */
+const turnsBetweenMax = 8
+const turnsMax = 5
+
+export function* corpusOf(seed: number, count: number): Generator<Dialogue> {
+  const dice = diceOf(seed)
+  for (let nth = 0; nth < count; nth++) yield dialogueOf(dice)
+}
+
+function dialogueOf(dice: Dice): Dialogue {
+  const language = dice.pick(languages)
+  return { language, system: systemPromptOf(dice), turns: turnsOf(dice, language) }
+}
+
+function turnsOf(dice: Dice, language: Language): ReadonlyArray<Turn> {
+  const kind = dice.between(1, 100)
+  if (kind <= 18) return namedTurns(dice, language)
+  if (kind <= 21) return [...others(dice, language, dice.between(0, 4)), nameAsked(dice, language, undefined)]
+  if (kind <= 24) return [turnOfIntent(dice, language, "capital"), turnOfIntent(dice, language, "capital-next")]
+  return others(dice, language, dice.between(1, turnsMax))
+}
+
+const others = (dice: Dice, language: Language, count: number) =>
+  Array.from({ length: count }, () => turnOf(dice, language))
+
+function namedTurns(dice: Dice, language: Language): ReadonlyArray<Turn> {
+  const name = nameOf(dice, language)
+  const told = nameTold(dice, language, name)
+  const asked = nameAsked(dice, language, name)
+  const between = others(dice, language, dice.between(0, turnsBetweenMax))
+  // Some say another name later: the last one counts.
+  if (!dice.chance(0.12)) return [told, ...between, asked]
+  const later = nameOf(dice, language)
+  return [told, ...between, nameTold(dice, language, later), nameAsked(dice, language, later)]
+}
+
+const nameTold = (dice: Dice, language: Language, name: string) =>
+  askedTurn(dice, language, "name-tell", () => ({ slots: { name }, answer: greeted(name, language) }))
+
+const nameAsked = (dice: Dice, language: Language, name: string | undefined) =>
+  askedTurn(dice, language, "name-ask", () => ({
+    slots: {},
+    answer: name === undefined ? notTold(language) : remembered(name, language)
+  }))
