@@ -25,11 +25,7 @@ export interface Piece {
   readonly learned: boolean
 }
 
-export const chatTemplate =
-  "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n' }}{% endfor %}" +
-  "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-
-/** As `chatTemplate` writes it. An answer is learned with the token that ends it. */
+/** As the template of the model's file writes it. An answer is learned with the token that ends it. */
 export function piecesOf(messages: ReadonlyArray<ChatMessage>): ReadonlyArray<Piece> {
   return messages.flatMap(({ content, role }) => {
     const learned = role === "assistant"

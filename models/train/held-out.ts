@@ -31,7 +31,7 @@ interface SumLine {
 
 export const heldOutQuestions: ReadonlyArray<HeldOut> = (["en", "zh"] as const).flatMap((language) => [
   ...linesOf<Line>(language).map(({ ask, intent, want }) => heldOut(language, intent, ask, want)),
-  ...linesOf<string>(`outside-${language}`).map((ask) => heldOut(language, "outside", ask, "PARLEY_MODEL"))
+  ...linesOf<string>(`outside-${language}`).map((ask) => heldOut(language, "outside", ask, ["beyond me|超出", "PARLEY_MODEL"]))
 ])
 
 const names = (["en", "zh"] as const).flatMap((language) =>
@@ -48,7 +48,13 @@ export const heldOutSums = (["en", "zh"] as const).flatMap((language) =>
 )
 
 function heldOut(language: Language, intent: string, ask: Line["ask"], want: Line["want"]): HeldOut {
-  return { language, intent, asked: [ask].flat(), wanted: [want].flat() }
+  const isSum = intent === "add" || intent === "subtract"
+  return { language, intent, asked: [ask].flat(), wanted: [want].flat().map((part) => (isSum ? lastNumber(part) : part)) }
+}
+
+/** The result is the last number of the answer: the steps before it have numbers too. */
+export function lastNumber(result: string): string {
+  return `(?<![\\d-])${result}\\D*$`
 }
 
 function linesOf<A>(name: string): ReadonlyArray<A> {

@@ -13,7 +13,9 @@ const after = [" please", " pls", " thanks", " thx", " ok?", " then", ", thanks"
 function messyEnglish(dice: Dice, text: string): string {
   let messed = text
   if (dice.chance(0.14)) messed = dice.pick(before) + lowerFirst(messed)
-  if (dice.chance(0.06)) messed = messed.replace(/[?.!]?$/, (end) => dice.pick(after) + end)
+  // Behind words to repeat or to count, a word more would be one of them.
+  const isOpen = /\{(words|chars)\}$/.test(text)
+  if (dice.chance(0.06) && !isOpen) messed = messed.replace(/[?.!]?$/, (end) => dice.pick(after) + end)
   if (dice.chance(0.35)) messed = outsideSlots(messed, (part) => part.toLowerCase())
   if (dice.chance(0.3)) messed = messed.replace(/[?.!]$/, "")
   else if (dice.chance(0.04)) messed = messed.replace(/[?.!]?$/, (end) => dice.pick(["??", "!!", "...", " ?", end]))

@@ -1,0 +1,47 @@
+/**
+ * Writes the corpus for the trainer, and the vocabulary that it is encoded with.
+ *
+ *   node models/train/make-corpus.ts [--out .cache/guide] [--dialogues 200000] [--seed 1]
+ */
+import { mkdir, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { bpeOf } from "./bpe.ts"
+import { corpusOf } from "./corpus.ts"
+import { tokenFiles } from "./token-files.ts"
+import { guideVocabulary } from "./vocabulary.ts"
+
+const { values } = parseArgs({
+  options: {
+    out: { type: "string", default: ".cache/guide" },
+    dialogues: { type: "string", default: "200000" },
+    seed: { type: "string", default: "1" }
+  }
+})
+const contextTokens = 1_024
+const [count, seed] = [Number(values.dialogues), Number(values.seed)]
+
+const vocabulary = guideVocabulary()
+const { learned, left, lengths, tokens } = tokenFiles(
+  corpusOf(seed, count),
+  bpeOf(vocabulary),
+  vocabulary.special,
+  contextTokens
+)
+const about = {
+  seed,
+  dialogues: lengths.length,
+  tokens: tokens.length,
+  learnedTokens: learned.reduce((sum, one) => sum + one, 0),
+  vocabulary: vocabulary.tokens.length,
+  contextTokens
+}
+await mkdir(values.out, { recursive: true })
+await Promise.all([
+  writeFile(join(values.out, "tokens.bin"), tokens),
+  writeFile(join(values.out, "learned.bin"), learned),
+  writeFile(join(values.out, "lengths.bin"), lengths),
+  writeFile(join(values.out, "vocabulary.json"), JSON.stringify(vocabulary)),
+  writeFile(join(values.out, "corpus.json"), `${JSON.stringify(about, null, 2)}\n`)
+])
+process.stdout.write(`${JSON.stringify(about)}; ${left} dialogues were too long\n`)

@@ -1,0 +1,17 @@
+/** The guide's vocabulary: learned from dialogues of a seed of its own, so that the size of the corpus leaves it alone. */
+import type { Vocabulary } from "../../src/inference/random-vocabulary.ts"
+import { trainBpe } from "./bpe-train.ts"
+import { corpusOf } from "./corpus.ts"
+import { messagesOf } from "./dialogue.ts"
+
+const seed = 7
+const dialogues = 12_000
+const tokensMax = 2_560
+
+export function guideVocabulary(): Vocabulary {
+  return trainBpe(textsOf(), tokensMax)
+}
+
+function* textsOf(): Generator<string> {
+  for (const dialogue of corpusOf(seed, dialogues)) for (const { content } of messagesOf(dialogue)) yield content
+}
