@@ -8,8 +8,9 @@
  * Each step needs two digits and a carry, all of which stand in the text; a result that is said at once would need all
  * columns in one pass. What is carried is the last summand, what is borrowed the last that is taken away.
  */
-import type { Dice } from "./dice.ts"
+
 import type { Language } from "./dialogue.ts"
+import type { Dice } from "./dice.ts"
 
 export const numberMax = 999
 export type Operation = "add" | "subtract"

@@ -43,10 +43,12 @@ export function messagesOf({ system, turns }: Dialogue): ReadonlyArray<ChatMessa
   const head: ReadonlyArray<ChatMessage> = system === undefined ? [] : [{ role: "system", content: system }]
   return [
     ...head,
-    ...turns.flatMap(({ answer, asked }): ReadonlyArray<ChatMessage> => [
-      { role: "user", content: asked },
-      { role: "assistant", content: answer }
-    ])
+    ...turns.flatMap(
+      ({ answer, asked }): ReadonlyArray<ChatMessage> => [
+        { role: "user", content: asked },
+        { role: "assistant", content: answer }
+      ]
+    )
   ]
 }
 

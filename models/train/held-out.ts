@@ -31,7 +31,9 @@ interface SumLine {
 
 export const heldOutQuestions: ReadonlyArray<HeldOut> = (["en", "zh"] as const).flatMap((language) => [
   ...linesOf<Line>(language).map(({ ask, intent, want }) => heldOut(language, intent, ask, want)),
-  ...linesOf<string>(`outside-${language}`).map((ask) => heldOut(language, "outside", ask, ["beyond me|超出", "PARLEY_MODEL"]))
+  ...linesOf<string>(`outside-${language}`).map((ask) =>
+    heldOut(language, "outside", ask, ["beyond me|超出", "PARLEY_MODEL"])
+  )
 ])
 
 const names = (["en", "zh"] as const).flatMap((language) =>
@@ -49,7 +51,12 @@ export const heldOutSums = (["en", "zh"] as const).flatMap((language) =>
 
 function heldOut(language: Language, intent: string, ask: Line["ask"], want: Line["want"]): HeldOut {
   const isSum = intent === "add" || intent === "subtract"
-  return { language, intent, asked: [ask].flat(), wanted: [want].flat().map((part) => (isSum ? lastNumber(part) : part)) }
+  return {
+    language,
+    intent,
+    asked: [ask].flat(),
+    wanted: [want].flat().map((part) => (isSum ? lastNumber(part) : part))
+  }
 }
 
 /** The result is the last number of the answer: the steps before it have numbers too. */

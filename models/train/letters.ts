@@ -2,8 +2,9 @@
  * Words taken apart, so that a model that sees tokens works on letters: spelled with dashes (a letter between two
  * dashes is a token of its own), turned round from that spelling, counted by numbering.
  */
-import type { Dice } from "./dice.ts"
+
 import type { Language } from "./dialogue.ts"
+import type { Dice } from "./dice.ts"
 import { chineseWords, englishWords, nameEndings, nameSyllables, smallEnglishWords } from "./word-lists.ts"
 
 export const spelled = (word: string) => [...word].join("-")

@@ -1,6 +1,7 @@
 /** How people type: lower case, missing punctuation, slips of the finger, a word before and one after. */
-import type { Dice } from "./dice.ts"
+
 import type { Language } from "./dialogue.ts"
+import type { Dice } from "./dice.ts"
 
 /** The slots of a text are never touched: what is to be spelled or remembered must arrive whole. */
 export function messy(dice: Dice, language: Language, text: string): string {

@@ -1,6 +1,7 @@
 /** Names made of syllables, so that remembering one is copying it, not knowing it. */
-import type { Dice } from "./dice.ts"
+
 import type { Language } from "./dialogue.ts"
+import type { Dice } from "./dice.ts"
 import { heldOutNames } from "./held-out.ts"
 import { madeUpWord } from "./letters.ts"
 import { givenNames, surnames } from "./word-lists.ts"

@@ -1,6 +1,7 @@
 /** Questions about everything else, composed of forms and topics: that they differ matters more than how many. */
-import type { Dice } from "./dice.ts"
+
 import type { Language } from "./dialogue.ts"
+import type { Dice } from "./dice.ts"
 import { chosen, readSections, type Sections } from "./phrasing.ts"
 
 const sections: Readonly<Record<Language, Sections>> = {

@@ -1,8 +1,9 @@
 /** One question of an intent with its right answer: what the corpus is composed of. */
-import { answerOf, explain, explainedKeys, facts } from "./facts.ts"
+
 import { pairOf, worked } from "./arithmetic.ts"
-import type { Dice } from "./dice.ts"
 import type { Language, Turn } from "./dialogue.ts"
+import type { Dice } from "./dice.ts"
+import { answerOf, explain, explainedKeys, facts } from "./facts.ts"
 import { isHeldOut } from "./held-out.ts"
 import {
   charactersCounted,
@@ -17,8 +18,8 @@ import {
 import { messy } from "./mess.ts"
 import { outsideQuestion } from "./outside.ts"
 import { chosen, filled, readSections, type Sections, type Slots } from "./phrasing.ts"
-import { allDays, allMonths, capital, capitalOf, conversion, monthDays, monthNumber, neighbour } from "./world.ts"
 import { days, messengers, months, things } from "./word-lists.ts"
+import { allDays, allMonths, capital, capitalOf, conversion, monthDays, monthNumber, neighbour } from "./world.ts"
 
 export interface Question {
   readonly slots: Slots

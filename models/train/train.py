@@ -279,7 +279,7 @@ def write_weights(path, model, shape):
         "heads": shape.heads,
         "kvHeads": shape.kv_heads,
         "feedForward": shape.feed_forward,
-        "context": shape.sequence,
+        "context": max(1024, shape.sequence),
     }
     header = {"__metadata__": {key: str(value) for key, value in metadata.items()}}
     tensors = [(name, p.detach().float().cpu().contiguous().numpy()) for name, p in model.named_parameters()]

@@ -1,6 +1,7 @@
 /** What the guide knows by heart: capitals, days, months, and a table of units. */
-import type { Dice } from "./dice.ts"
+
 import type { Language } from "./dialogue.ts"
+import type { Dice } from "./dice.ts"
 import type { Question } from "./questions.ts"
 import { countries, days, months, ordinals, units } from "./word-lists.ts"
 
@@ -8,8 +9,7 @@ const monthLengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 export function capital(dice: Dice, language: Language): Question {
   const { city, country } = dice.pick(countries)
-  const answer =
-    language === "en" ? `The capital of ${country.en} is ${city.en}.` : `${country.zh}的首都是${city.zh}。`
+  const answer = language === "en" ? `The capital of ${country.en} is ${city.en}.` : `${country.zh}的首都是${city.zh}。`
   return { slots: { country: country[language] }, answer }
 }
 

@@ -17,7 +17,9 @@ export async function writeRandomModel(path: string): Promise<void> {
   const vocabulary = trainVocabulary()
   const unfinished = `${path}.${randomUUID()}.part`
   try {
-    await writeFile(unfinished, encodeGguf(llamaMetadata("parley-random", shape, vocabulary), tensorsOf(vocabulary)), { flush: true })
+    await writeFile(unfinished, encodeGguf(llamaMetadata("parley-random", shape, vocabulary), tensorsOf(vocabulary)), {
+      flush: true
+    })
     await rename(unfinished, path)
   } finally {
     await rm(unfinished, { force: true })
