@@ -1,6 +1,6 @@
 /**
- * Byte-level BPE, the same as llama.cpp's for `tokenizer.ggml.pre = smollm`: every digit alone, then the words of GPT-2,
- * then in each word the merge that was learned first.
+ * Byte-level BPE, the same as llama.cpp's for `tokenizer.ggml.pre = smollm`: every digit alone, then the words of
+ * GPT-2, then in each word the merge that was learned first.
  *
  * Decoding what was encoded gives the text again, whatever it is.
  */

@@ -60,7 +60,9 @@ export function quantized(values: Float32Array): Uint8Array {
     const scale = weights.reduce((largest, weight) => Math.max(largest, Math.abs(weight)), 0) / 127
     const start = block * blockBytes
     blocks.writeUInt16LE(new Uint16Array(Float16Array.of(scale).buffer)[0]!, start)
-    weights.forEach((weight, i) => blocks.writeInt8(scale === 0 ? 0 : Math.round(weight / scale), start + 2 + i))
+    for (const [i, weight] of weights.entries()) {
+      blocks.writeInt8(scale === 0 ? 0 : Math.round(weight / scale), start + 2 + i)
+    }
   }
   return blocks
 }

@@ -13,11 +13,13 @@ export type Slots = Readonly<Record<string, string>>
 export function readSections(name: string): Sections {
   const text = readFileSync(join(import.meta.dirname, "phrasings", `${name}.txt`), "utf8")
   const sections = new Map<string, Array<string>>()
-  let lines: Array<string> = []
+  let lines: Array<string> | undefined
   for (const line of text.split("\n")) {
     const head = /^\[([a-z0-9-]+)\]$/.exec(line)?.[1]
-    if (head !== undefined) sections.set(head, (lines = []))
-    else if (line !== "") lines.push(line)
+    if (head !== undefined) {
+      lines = []
+      sections.set(head, lines)
+    } else if (line !== "") lines?.push(line)
   }
   return sections
 }

@@ -152,7 +152,7 @@ function asking(
 ): Turn {
   for (;;) {
     const { answer, slots, template } = draw()
-    const asked = filled(messy(dice, language, template), slots)
+    const asked = filled(messy(dice, language, template), slots).trim()
     if (!isHeldOut(asked)) return { intent, asked, answer }
   }
 }

@@ -9,9 +9,13 @@ const read = (path: string) => readFileSync(join(root, path), "utf8")
 const readme = read("README.md")
 const sources = globSync("src/**/*.ts", { cwd: root }).map(read).join("\n")
 /** The rows of the README's table of keys: key, environment, default. */
-const rows = [...readme.matchAll(/^\| (.*?) \| (.*?) \| (.*?) \| .* \|$/gm)].flatMap(([, keys, names, presets]) =>
-  codesOf(keys!).map((key, nth) => ({ key, name: codesOf(names!)[nth], preset: codesOf(presets!)[nth] }))
-)
+const rows = readme
+  .split("\n")
+  .filter((line) => line.startsWith("|"))
+  .map((line) => line.split("|").slice(1).map(codesOf))
+  .flatMap(([keys = [], names = [], presets = []]) =>
+    keys.map((key, nth) => ({ key, name: names[nth], preset: presets[nth] }))
+  )
 
 function codesOf(cell: string): ReadonlyArray<string> {
   return [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code!)
