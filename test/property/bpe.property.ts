@@ -15,6 +15,7 @@ const text = fc.oneof(
   fc.string({ unit: "grapheme", maxLength: 60 }),
   fc
     .array(fc.constantFrom(" ", "  ", "\n", "a", "I'm", "12", "你好", "\uFF0C", "é", "😀", "\t", "_", "٣"), {
+      maxLength: 40,
       size: "max"
     })
     .map((parts) => parts.join("")),
