@@ -8,6 +8,8 @@ import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { bpeOf } from "./bpe.ts"
 import { corpusOf } from "./corpus.ts"
+import { waysOf } from "./phrasing.ts"
+import { phrasings } from "./questions.ts"
 import { tokenFiles } from "./token-files.ts"
 import { guideVocabulary } from "./vocabulary.ts"
 
@@ -34,7 +36,16 @@ const about = {
   tokens: tokens.length,
   learnedTokens: learned.reduce((sum, one) => sum + one, 0),
   vocabulary: vocabulary.tokens.length,
-  contextTokens
+  contextTokens,
+  /** Ways to ask, by language and intent, before slips and what fills the slots. */
+  ways: Object.fromEntries(
+    Object.entries(phrasings).map(([language, sections]) => [
+      language,
+      Object.fromEntries(
+        [...sections].map(([intent, ways]) => [intent, ways.reduce((sum, way) => sum + waysOf(way), 0)])
+      )
+    ])
+  )
 }
 await mkdir(values.out, { recursive: true })
 await Promise.all([
@@ -44,4 +55,4 @@ await Promise.all([
   writeFile(join(values.out, "vocabulary.json"), JSON.stringify(vocabulary)),
   writeFile(join(values.out, "corpus.json"), `${JSON.stringify(about, null, 2)}\n`)
 ])
-process.stdout.write(`${JSON.stringify(about)}; ${left} dialogues were too long\n`)
+process.stdout.write(`${about.dialogues} dialogues, ${about.tokens} tokens; ${left} dialogues were too long\n`)

@@ -46,7 +46,9 @@ export function wholeTest(): ReadonlyArray<Asked> {
 }
 
 export function judge({ group, intent, language, wanted }: Asked, answer: string, isEnded: boolean): Judged {
-  const isRight = wanted.every((part) => new RegExp(part, "i").test(answer))
+  const isFound = wanted.every((part) => new RegExp(part, "i").test(answer))
+  // The refusal says what larger models are for, and so holds some of the facts: inside its world it is wrong.
+  const isRight = isFound && (group === "outside" || !/beyond me|超出/.test(answer))
   // A spelled word is of no language.
   const isInLanguage = language === "en" ? !hasHan(answer) : hasHan(answer) || intent === "spell"
   return { group, language, intent, isRight, isInLanguage, isEnded }

@@ -1,8 +1,10 @@
 /** Weights as files: what is written is read, and what is quantised is near. */
 import { expect, test } from "vitest"
 import { trainBpe } from "../../models/train/bpe-train.ts"
+import { answerOf } from "../../models/train/facts.ts"
 import { guideFile, quantized } from "../../models/train/guide-file.ts"
 import { heldOutNameDialogues, heldOutQuestions } from "../../models/train/held-out.ts"
+import { fixedIntents } from "../../models/train/questions.ts"
 import { judge, linesOf, tableOf, wholeTest } from "../../models/train/scoring.ts"
 import { decodeWeights, encodeWeights } from "../../models/train/weights.ts"
 import { randomWeights } from "../integration/guide-weights.ts"
@@ -43,6 +45,16 @@ test("the held-out test is as large as it must be, and asks each thing once", ()
   for (const { asked } of heldOutNameDialogues) expect(asked.length).toBeGreaterThanOrEqual(6)
   const asked = heldOutQuestions.map(({ asked }) => asked.join("\n"))
   expect(asked.filter((one, nth) => asked.indexOf(one) !== nth)).toEqual([])
+})
+
+test("the right answer passes the held-out test, and a refusal does not", () => {
+  const fixed = wholeTest().filter(({ intent }) => fixedIntents.includes(intent))
+  expect(fixed.length).toBeGreaterThan(150)
+  for (const one of fixed) {
+    const isRight = (id: string) => judge(one, answerOf(id, one.language), true).isRight
+    expect([one.asked, isRight(one.intent)]).toEqual([one.asked, true])
+    expect([one.asked, isRight("outside")]).toEqual([one.asked, false])
+  }
 })
 
 test("the result of a sum is its last number, and too little fails", () => {
