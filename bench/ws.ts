@@ -103,13 +103,15 @@ const listOf = (name: string, unit: string, more: Partial<Figure> = {}) => {
   figures.push({ name, unit, values, floor, ...more })
   return { parley: values, bare: floor }
 }
+/** No model says more than 200 tokens a second to one page. */
+const steadyOf = (count: number) => Math.min(steadyPerSecond, count * 200)
 const ratioAtLeast = { of: "ratio" as const, bound: "at least" as const, limit: 0.7 }
 
 const perCrowd = crowds.map((count) => ({
   count,
   rate: listOf(`frames/s to ${count} pages (floor: ws alone)`, "/s", { target: ratioAtLeast }),
   cpu: listOf(`server's CPU a frame, ${count} pages`, "µs"),
-  p99: listOf(`late at ${steadyPerSecond} frames/s to ${count} pages, p99`, "ms")
+  p99: listOf(`late at ${steadyOf(count)} frames/s to ${count} pages, p99`, "ms")
 }))
 const added: Array<Figure> = perCrowd.map(({ count, p99 }) => ({
   name: `of it added by Parley, ${count} pages`,
@@ -128,8 +130,7 @@ async function crowd(peer: Peer, kind: Kind, { count, cpu, p99, rate }: (typeof 
   rate[kind].push((peer.frames * 1_000) / (nowMs() - startMs))
   cpu[kind].push((cpuMs * 1_000) / peer.frames)
   peer.lateMs = []
-  const perSecond = Math.min(steadyPerSecond, count * 200)
-  await peer.order({ type: "say", seconds, perSecond }, "said")
+  await peer.order({ type: "say", seconds, perSecond: steadyOf(count) }, "said")
   p99[kind].push(quantile(peer.lateMs, 0.99))
   peer.lateMs = undefined
   await peer.leave()

@@ -42,8 +42,8 @@ const ofOthers = {
 export const headersOfRefusals: Readonly<Record<string, string>> = { ...everywhere, ...ofOthers }
 
 /**
- * A header that the route set itself stays. Those of a 304 replace the ones that the browser has kept (RFC 9111, 4.3.4):
- * it says nothing of what it does not bring.
+ * A header that the route set itself stays. Those of a 304 replace the ones that the browser has kept (RFC 9111,
+ * 4.3.4): it says nothing of what it does not bring.
  */
 export function hardened(response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse {
   if (response.status === 304) return response

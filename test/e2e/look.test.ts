@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
 import type { Page } from "playwright-core"
-import { afterAll, describe, expect, test } from "vitest"
+import { afterAll, expect, test } from "vitest"
 import { chromiumPath, closeBrowser, complaintsOf, type Look, openContext, openPage } from "./browser.ts"
 import { answered, write } from "./page.ts"
 import { startParley } from "./parley.ts"
@@ -56,10 +56,12 @@ const looks: ReadonlyArray<readonly [name: string, look: Look]> = [
   ["narrow", { width: 320, height: 568 }]
 ]
 
-describe.skipIf(chromiumPath === undefined)("the look of the page", () => {
-  afterAll(closeBrowser)
+const inBrowser = test.skipIf(chromiumPath === undefined)
+afterAll(closeBrowser)
 
-  test.each(looks)("%s: nothing overflows, and an accessibility scan has no serious findings", async (name, look) => {
+inBrowser.each(looks)(
+  "%s: nothing overflows, and an accessibility scan has no serious findings",
+  async (name, look) => {
     const { address } = await startParley({ scriptOf })
     const page = await openPage(await openContext(look), address)
     const complaints = complaintsOf(page)
@@ -73,26 +75,26 @@ describe.skipIf(chromiumPath === undefined)("the look of the page", () => {
     expect(await page.locator("html").getAttribute("lang")).toBe(look.locale ?? "en")
     if (pictures !== undefined) await page.screenshot({ path: join(pictures, `${name}.png`) })
     expect(complaints).toEqual([])
-  })
+  }
+)
 
-  test("with a token there is a page to log in, and a way out", async () => {
-    const { address, output } = await startParley({ scriptOf, env: { PARLEY_TOKEN: "a-token-of-the-operator" } })
-    const context = await openContext({ isDark: true })
-    const page = await context.newPage()
-    await page.goto(address)
-    expect(page.url()).toBe(`${address}/login`)
-    expect(await findingsOf(page)).toEqual([])
-    if (pictures !== undefined) await page.screenshot({ path: join(pictures, "login.png") })
-    await page.locator("input[name=token]").fill("wrong")
-    await page.keyboard.press("Enter")
-    await page.getByRole("alert").waitFor()
-    await page.locator("input[name=token]").fill("a-token-of-the-operator")
-    await page.keyboard.press("Enter")
-    await page.getByRole("textbox", { name: "Message" }).waitFor()
-    await write(page, "Hello")
-    await answered(page, 1)
-    await page.getByRole("button", { name: "Log out" }).click()
-    await page.locator("input[name=token]").waitFor()
-    expect(output()).not.toContain("a-token-of-the-operator")
-  })
+inBrowser("with a token there is a page to log in, and a way out", async () => {
+  const { address, output } = await startParley({ scriptOf, env: { PARLEY_TOKEN: "a-token-of-the-operator" } })
+  const context = await openContext({ isDark: true })
+  const page = await context.newPage()
+  await page.goto(address)
+  expect(page.url()).toBe(`${address}/login`)
+  expect(await findingsOf(page)).toEqual([])
+  if (pictures !== undefined) await page.screenshot({ path: join(pictures, "login.png") })
+  await page.locator("input[name=token]").fill("wrong")
+  await page.keyboard.press("Enter")
+  await page.getByRole("alert").waitFor()
+  await page.locator("input[name=token]").fill("a-token-of-the-operator")
+  await page.keyboard.press("Enter")
+  await page.getByRole("textbox", { name: "Message" }).waitFor()
+  await write(page, "Hello")
+  await answered(page, 1)
+  await page.getByRole("button", { name: "Log out" }).click()
+  await page.locator("input[name=token]").waitFor()
+  expect(output()).not.toContain("a-token-of-the-operator")
 })

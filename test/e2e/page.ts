@@ -7,6 +7,12 @@ export const log = (page: Page) => page.getByRole("log")
 export const said = (page: Page) => log(page).getByRole("article")
 export const growing = (page: Page) => page.locator("section.growing")
 
+/** What is written of the answer so far; empty when none is. */
+export const growingText = async (page: Page) =>
+  (await growing(page)
+    .textContent()
+    .catch(() => "")) ?? ""
+
 export async function write(page: Page, text: string): Promise<void> {
   await box(page).fill(text)
   await box(page).press("Enter")
