@@ -4,7 +4,13 @@ import { isReserved, worked } from "../../models/train/arithmetic.ts"
 import { corpusOf } from "../../models/train/corpus.ts"
 import { hasHan, messagesOf, piecesOf, type Turn } from "../../models/train/dialogue.ts"
 import { answerOf } from "../../models/train/facts.ts"
-import { heldOutNameDialogues, heldOutNames, heldOutQuestions, shapeOf } from "../../models/train/held-out.ts"
+import {
+  heldOutNameDialogues,
+  heldOutNames,
+  heldOutQuestions,
+  isHeldOut,
+  shapeOf
+} from "../../models/train/held-out.ts"
 import { fixedIntents, phrasings } from "../../models/train/questions.ts"
 
 const dialogues = [...corpusOf(11, 8_000)]
@@ -49,9 +55,11 @@ describe("K2: every answer is right, and in the language of its question", () =>
       const result = Number(/(-?\d+)\D*$/.exec(answer)?.[1])
       const either = intent === "add" ? [first! + second!] : [first! - second!, second! - first!]
       expect([asked, either.includes(result)]).toEqual([asked, true])
-      for (const [step, task, shown] of answer.matchAll(/ ((?:\d \+ |\d+ - )\d(?: [+-] 1)?) = (\d+)/g)) {
-        expect([step, sumOf(task!)]).toEqual([step, Number(shown)])
-      }
+      const steps = [...answer.matchAll(/ ((?:\d \+ |\d+ - )\d(?: [+-] 1)?) = (\d+)/g)]
+      for (const [step, task, shown] of steps) expect([step, sumOf(task!)]).toEqual([step, Number(shown)])
+      // The last step is said whole, of the others their last digit: read from the left, that is the result.
+      const digits = steps.map(([, , shown], column) => (column === steps.length - 1 ? shown! : shown!.slice(-1)))
+      expect([answer, Number(digits.toReversed().join(""))]).toEqual([answer, Math.abs(result)])
     }
     expect(worked("add", 95, 17, "en")).toBe("95 + 17: ones 5 + 7 = 12, tens 9 + 1 + 1 = 11. So 112.")
     expect(worked("subtract", 52, 17, "en")).toBe("52 - 17: ones 12 - 7 = 5, tens 5 - 1 - 1 = 3. So 35.")
@@ -106,6 +114,13 @@ describe("K3: no question is asked here that the held-out test asks, and no pair
       for (const question of heldOut) expect([question, asked.has(shapeOf(question))]).toEqual([question, false])
     }
     for (const { asked: heldOut } of heldOutNameDialogues) expect(asked).not.toContain(shapeOf(heldOut.at(-1)!))
+  })
+
+  test("and would be drawn again, however it is typed", () => {
+    for (const { asked } of heldOutQuestions) expect(isHeldOut(` ${asked[0]!.toUpperCase()} !?`)).toBe(true)
+    expect(isHeldOut("canada has its capital WHERE?")).toBe(true)
+    expect(isHeldOut("Norway has its capital where")).toBe(true)
+    expect(isHeldOut("What is the capital of Canada?")).toBe(false)
   })
 
   test("no pair", () => {
