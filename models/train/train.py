@@ -107,6 +107,14 @@ def turned(x, cos, sin):
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2).type_as(x)
 
 
+def attended(q, k, v, mask):
+    """Debian's PyTorch 1.13 has no function of its own for it yet."""
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).masked_fill(~mask, float("-inf"))
+    return weights.softmax(-1) @ v
+
+
 class Block(nn.Module):
     def __init__(self, shape):
         super().__init__()
@@ -127,7 +135,7 @@ class Block(nn.Module):
         v = split(self.attn_v(h), self.kv_heads)
         shared = self.heads // self.kv_heads
         k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        seen = attended(q, k, v, mask)
         x = x + self.attn_output(seen.transpose(1, 2).reshape(rows, length, size))
         h = self.ffn_norm(x)
         return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h))
