@@ -142,6 +142,8 @@ describe("the server", () => {
   it("is found dead when it hangs, and replaced, in less than a minute", async () => {
     const dataDir = await usedDataDir()
     const before = await startParley(dataDir).up()
+    // The postmaster first: a session that it forks while the others are stopped would go on answering.
+    process.kill(before.pid, "SIGSTOP")
     for (const pid of processesIn(join(dataDir, "postgres"))) process.kill(pid, "SIGSTOP")
     await until(async () => isGone(before.pid) && (await answers(before.url)), 60_000)
     expect(postmasterPid(join(dataDir, "postgres/data"))).not.toBe(before.pid)
