@@ -24,6 +24,13 @@ test.each<[string, Rule]>([
   expect(files.flatMap((file) => rule(file).map((words) => `${file.path}:${words}`))).toEqual([])
 })
 
+test("style sheets are short as well", () => {
+  const sheets = globSync("web/src/*.css", { cwd: root })
+  expect(sheets.length).toBeGreaterThan(1)
+  const long = sheets.flatMap((path) => length({ path, text: readFileSync(join(root, path), "utf8") }))
+  expect(long).toEqual([])
+})
+
 test("package-lock.json names no registry", () => {
   expect(lockFile({ path: "package-lock.json", text: readFileSync(join(root, "package-lock.json"), "utf8") })).toEqual(
     []
