@@ -1,5 +1,6 @@
 /** A person writes in a browser: streaming, stop, reload, a lost server, two tabs. */
 import { afterAll, expect, test } from "vitest"
+import { PageClient } from "../integration/page-client.ts"
 import { chromiumPath, closeBrowser, complaintsOf, openContext, openPage } from "./browser.ts"
 import { answered, box, growing, growingText, openListed, said, textsOf, write } from "./page.ts"
 import { startParley } from "./parley.ts"
@@ -98,6 +99,30 @@ inBrowser("several conversations stand in a list, and keep apart", async () => {
   await expect.poll(() => textsOf(page)).toEqual(["About cats", "You said: About cats"])
   expect(page.url()).toBe(`${address}/`)
 })
+
+inBrowser(
+  "who waits is told how many are before them, and how long it takes; code is copied with a click",
+  async () => {
+    const code = wordByWord("```ts\nconst answer = 42\n```", 0)
+    const { address } = await startParley({ scriptOf: (text) => (text === "code" ? code : scriptOf(text)) })
+    const context = await openContext()
+    await context.grantPermissions(["clipboard-read", "clipboard-write"])
+    const page = await openPage(context, address)
+    // As many as are answered together, and two who wait before this page.
+    const others = Array.from({ length: 18 }, () => new PageClient(`${address.replace("http", "ws")}/ws`))
+    for (const other of others) {
+      await other.connect()
+      await other.write("slowly")
+    }
+    await write(page, "code")
+    await page.getByText(/2 ahead of you, about \d+ s/).waitFor()
+    await answered(page, 1)
+    await page.getByRole("button", { name: "Copy" }).click()
+    await page.getByRole("button", { name: "Copied" }).waitFor()
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("const answer = 42")
+    for (const other of others) other.cut()
+  }
+)
 
 inBrowser("it is used with the keyboard alone", async () => {
   const { address } = await startParley({ scriptOf })
