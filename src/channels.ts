@@ -63,10 +63,7 @@ export const openChannel = Effect.fn("openChannel")(function* (parts: ChannelPar
     if (!isFirst) yield* Effect.forkScoped(sweep(parts.sweeper))
     yield* account.run
   })
-  const name = `account ${channel.id}`
-  const kept = Effect.mapError(supervise([{ name, intensity: partIntensity, run }]), ({ cause }) => ({
-    reason: `the ${name} died too often: ${String(cause)}`
-  }))
+  const kept = supervise([{ name: `account ${channel.id}`, intensity: partIntensity, run }])
   return { isOpen: Deferred.await(isOpen), kept }
 })
 

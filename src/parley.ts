@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Account } from "./actors/account.ts"
-import { type Child, supervise } from "./actors/supervisor.ts"
+import { supervise } from "./actors/supervisor.ts"
 import { runSweeper, type SweeperOptions, sweep } from "./actors/sweeper.ts"
 import { channelsOf, openChannel, partIntensity, webId } from "./channels.ts"
 import { StartTrouble } from "./cli/command.ts"
@@ -108,7 +108,7 @@ const start = Effect.fn("start")(function* (
   yield* Effect.forEach(opened, ({ kept }) => watch(kept))
   yield* Effect.forEach(opened, ({ isOpen }) => Effect.raceFirst(isOpen, Deferred.await(failed)))
   yield* Effect.mapError(sweep(sweeper), ({ reason }) => new StartTrouble({ reason }))
-  yield* watch(superviseOne({ name: "sweeper", intensity: partIntensity, run: runSweeper(sweeper) }))
+  yield* watch(supervise([{ name: "sweeper", intensity: partIntensity, run: runSweeper(sweeper) }]))
 
   if (Deferred.isDoneUnsafe(failed)) return yield* Deferred.await(failed)
   const configured = channels.map(({ id }) => id)
@@ -142,12 +142,6 @@ const openDatabase = Effect.fn("openDatabase")(function* (
   // Whatever PGSSLMODE says: it is ours, on loopback, and has no certificate.
   return Redacted.make(`${embedded.url}?sslmode=disable`)
 })
-
-function superviseOne(child: Child<never>): Effect.Effect<void, { readonly reason: string }> {
-  return Effect.mapError(supervise([child]), ({ cause }) => ({
-    reason: `the ${child.name} died too often: ${String(cause)}`
-  }))
-}
 
 /** Takes nothing more, lets running turns and sends end, and leaves the rest to the next start. */
 const drain = Effect.fn("drain")(function* ({ accounts, chats }: Server, drainMs: number) {

@@ -24,7 +24,11 @@ export interface Child<R> {
 export class IntensityExceeded extends Data.TaggedError("IntensityExceeded")<{
   readonly child: string
   readonly cause: Cause.Cause<unknown>
-}> {}
+}> {
+  get reason(): string {
+    return `the ${this.child} died too often: ${String(this.cause)}`
+  }
+}
 
 /** Runs all children until every one has returned, or one is given up. Interrupting closes them all. */
 export const supervise = <R>(children: ReadonlyArray<Child<R>>) =>
