@@ -69,6 +69,8 @@ export interface CallbackOptions {
   readonly port?: number
   readonly secret: string
   readonly lateMs: number
+  /** How long it takes over every answer. */
+  readonly slowMs?: number
   readonly fateOf: (key: string, attempt: number) => Fate
 }
 
@@ -102,7 +104,7 @@ export const openCallbackServer = (options: CallbackOptions): Effect.Effect<Call
     const answer = (fate: Fate, response: http.ServerResponse) =>
       Effect.gen(function* () {
         const { headers, isLate, status }: Behaviour = behaviours[fate]
-        if (isLate) yield* Effect.sleep(options.lateMs)
+        yield* Effect.sleep(isLate ? options.lateMs : (options.slowMs ?? 0))
         if (status === undefined) response.destroy()
         else response.writeHead(status, headers).end()
       })

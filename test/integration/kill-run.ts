@@ -53,7 +53,7 @@ export const killsOf = (kills: number) => Number(process.env["PARLEY_KILLS"] ?? 
 /** A run is bounded by the waits in it; this is for a machine that is busy with other tests. */
 export const killTestMaxMs = 240_000 + 20_000 * killsOf(0)
 /** A run that has not hit every column by then is wrongly made. */
-const killsMaxFactor = 5
+const killsMaxFactor = 3
 const restMaxMs = 90_000
 /** For one life of the server. */
 const eventsMin = 12

@@ -47,6 +47,8 @@ export const drainMsDefault = 4_000
 const echo = { delayMs: 15, slots: 4 }
 const settleMs = 80
 const lateMs = 400
+/** Longer than it takes to read the rows of a server that lives on: a send that has begun is seen as such. */
+const slowMs = 120
 const faults = { before: 0.2, after: 0.2, attemptsMax: 3 }
 /** Below the ports that systems give to outgoing connections, and those of embedded databases. */
 const ports = { first: 8_200, count: 6_000 }
@@ -59,7 +61,7 @@ export const openWorld = Effect.fn("openWorld")(function* (
   const dir = freshDir()
   const dataDir = join(dir, ".parley")
   options.prepare?.(dataDir)
-  const callback = yield* openCallbackServer({ secret, lateMs, fateOf: planned({ ...faults, seed }) })
+  const callback = yield* openCallbackServer({ secret, lateMs, slowMs, fateOf: planned({ ...faults, seed }) })
   const served = model === "echo" ? yield* modelServer : undefined
   writeFileSync(join(dir, "parley.yaml"), configOf(callback.url, served, options.drainMs ?? drainMsDefault))
   const port = yield* freePort(seed)
