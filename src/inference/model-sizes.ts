@@ -31,7 +31,7 @@ const sizes: ReadonlyArray<readonly [billions: number, cacheBytesPerToken: numbe
 /** For what a step computes in, and for Parley and PostgreSQL beside it. */
 const besideBytes = 768 * 1024 * 1024
 /** As fast as a person reads. */
-const readableTokensPerSecond = 5
+export const readableTokensPerSecond = 5
 
 /** Those that fit, the smallest first; of a size both quantisations. */
 export function sizesThatFit(machine: {
@@ -52,7 +52,7 @@ export function sizesThatFit(machine: {
     .filter(({ bytes }) => bytes <= machine.freeBytes)
 }
 
-/** The largest that answers as fast as a person reads; else the fastest. */
+/** The largest that answers as fast as a person reads; where there is none, the smallest. */
 export function bestOf(fitting: ReadonlyArray<ModelSize>): ModelSize | undefined {
   const weightsOf = ({ parameters, quantisation }: ModelSize) => parameters * weightBytes[quantisation]
   const bySize = fitting.toSorted((a, b) => a.parameters - b.parameters || weightsOf(a) - weightsOf(b))
