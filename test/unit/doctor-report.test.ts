@@ -33,7 +33,9 @@ it.effect("a check that dies and one that hangs are findings, and the others sta
   })
 )
 
-const text = fc.array(fc.string({ unit: "grapheme", maxLength: 30 }), { maxLength: 20 }).map((words) => words.join(" "))
+const text = fc
+  .array(fc.string({ unit: "grapheme", maxLength: 300, size: "max" }), { maxLength: 12 })
+  .map((words) => words.join(" "))
 const finding: fc.Arbitrary<Finding> = fc.record(
   {
     id: fc.constantFrom("model.file", "database.synchronous_commit", "server.dead-letters"),

@@ -13,7 +13,8 @@ const colours: Readonly<Record<Level, number>> = { trouble: 31, warning: 33, not
 /** Below it an id stands above its text and not beside it. */
 const besideMinWidth = 90
 const levelWidth = 9
-const idWidth = 26
+/** `database.synchronous_commit` and a space. */
+const idWidth = 29
 const widthMin = 40
 const widthMax = 140
 
