@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import pg from "pg"
 import { expect, onTestFinished, test } from "vitest"
 import { findOrCreate } from "../../src/store/cluster.ts"
+import { holdDataDir } from "../../src/store/data-lock.ts"
 import * as Embedded from "../../src/store/embedded.ts"
 import { prepareBinaries } from "../../src/store/embedded-binaries.ts"
 import { chooseHome } from "../../src/store/embedded-home.ts"
@@ -152,6 +153,18 @@ it.live("one that a killed Parley left running is asked, and goes on", () =>
       expect(process.kill(pid, 0)).toBe(true)
     })
   })
+)
+
+it.live("a Parley whose database is gone is found, and no second database is started", () =>
+  Effect.gen(function* () {
+    const dir = passableDir()
+    const dataDir = join(dir, ".parley")
+    yield* Effect.scoped(Embedded.open({ dataDir, announce }))
+    yield* holdDataDir(dataDir, 0o711)
+    const report = yield* Effect.promise(async () => examine({ dir, env: await healthyModel() }))
+    expectOnly(report, "database.dead", `pid ${process.pid}`, "server.log")
+    expect(workersIn(dir)).toEqual([])
+  }).pipe(Effect.scoped)
 )
 
 it.live("fsync off is found", () =>

@@ -29,7 +29,7 @@ test("the report of a machine with one trouble, at 60 and at 120 columns", async
 test("what is printed where nobody is at a terminal has no colours, and says the mend", async () => {
   const run = startMain({ env: { PARLEY_MODEL: "missing.gguf" }, typed: ["doctor"] })
   expect(await run.ended).toBe(1)
-  expect(run.output()).toMatch(/^trouble  model\.missing +missing\.gguf is not there\.$/m)
+  expect(run.output()).toMatch(/^trouble {2}model\.missing +missing\.gguf is not there\.$/m)
   expect(run.output()).toMatch(/\nParley needs mending: 1 trouble, .*\d+ ok\.\n$/)
   expect(run.output()).not.toContain("\x1b")
 })
@@ -44,11 +44,11 @@ function masked(finding: Finding, dir: string): Finding {
       .replace(/(?<![\w.:])(?!127\.0\.0\.1)\d[\d.]*(?<=\d)/g, "N")
       .replace(/\b[KMGT]iB\b/g, "GiB")
   const { mend, saw, table, why } = finding
-  return {
-    ...finding,
+  const seen = {
+    id: finding.id,
     saw: mask(saw),
     ...(why !== undefined && { why: mask(why) }),
-    ...(mend !== undefined && { mend: mask(mend) }),
     ...(table !== undefined && { table: table.slice(0, rowsKept).map((row) => row.map(mask)) })
   }
+  return mend === undefined ? { ...seen, level: "ok" } : { ...seen, level: finding.level, mend: mask(mend) }
 }

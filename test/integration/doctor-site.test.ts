@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
 import { type AddressInfo, createServer } from "node:net"
 import { join } from "node:path"
 import { expect, onTestFinished, test } from "vitest"
+import { writeRandomModel } from "../../src/inference/random-model.ts"
 import { answering, channel, examine, expectOnly, healthyModel, passableDir } from "./doctor-bench.ts"
 import { emptyDir, startMain } from "./main-process.ts"
 
@@ -115,3 +116,36 @@ test("a clock that is an hour off is found, whichever way, and nothing is posted
   }
   expect(methods).toEqual(["HEAD /", "HEAD /"])
 })
+
+test("what a running server says of itself is told on, and the model is not measured while it answers", async () => {
+  const file = join(emptyDir(), "model.gguf")
+  await writeRandomModel(file)
+  let parts: Record<string, string> = { database: "up", model: "up", "web/chat": "up" }
+  const server = await answering((request, response) => {
+    const isRight = request.headers.authorization === `Bearer ${token}`
+    if (request.url === "/health/ready") response.end(JSON.stringify({ ready: true, durability: "strict", parts }))
+    else if (request.url !== "/metrics" || !isRight) response.writeHead(401).end()
+    else response.end(`# TYPE x gauge\n${samples.join("\n")}\n`)
+  })
+  const env = { PARLEY_MODEL: file, PARLEY_TOKEN: token, PORT: new URL(server).port, DATABASE_URL: noDatabase }
+  const busy = await examine({ env })
+  expect(busy.faults).toEqual(["server.dead-letters", "database.unreachable"])
+  expect(busy.of("server.dead-letters")?.figures).toEqual({ deadLetters: 3 })
+  expect(busy.of("server.load")?.saw).toBe("4 turns wait for the model, 5 replies are due.")
+  expect(busy.of("model.unmeasured")?.saw).toContain("answering 2 turns")
+  parts = { database: "the server closed the connection", model: "it is being loaded", "webhook/demo": "up" }
+  const other = await examine({ env: { ...env, PARLEY_TOKEN: "another-token-of-ours" } })
+  expect(other.faults).toEqual(["server.database", "database.unreachable"])
+  expect(other.of("server.model")?.level).toBe("note")
+  expect(other.of("server.token")?.mend).toContain("PARLEY_TOKEN")
+})
+
+const token = "a-token-that-is-long"
+const noDatabase = "postgres://parley:hunter2@127.0.0.1:9/parley"
+const samples = [
+  "parley_dead_letters_open 3",
+  "parley_turns_waiting 4",
+  "parley_outbox_due 5",
+  'parley_delivery_attempts_total{account="demo",result="ok"} 7',
+  "parley_turns_running 2"
+]

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest"
 import { boundedBy } from "../../src/cli/doctor/machine.ts"
 import { memoryFinding, threads } from "../../src/cli/doctor/model-check.ts"
+import { sizesFinding } from "../../src/cli/doctor/model-sizes-finding.ts"
 import { nodeFinding, satisfies } from "../../src/cli/doctor/versions-check.ts"
 import { llamaMetadata } from "../../src/inference/llama-file.ts"
 import { memoryNeeded, shapeOf } from "../../src/inference/memory-needed.ts"
@@ -99,4 +100,16 @@ test("Node's version is held against the range of package.json", () => {
     ...wrong.map(() => false)
   ])
   expect(nodeFinding("20.19.0", range)).toMatchObject([{ id: "versions.node", level: "trouble" }])
+})
+
+test("a measured speed says how fast other sizes are, a tiny model's does not, and no memory fits nothing", () => {
+  const spec = { slots: 1, contextTokens: 1024 }
+  const found = (more: object) =>
+    sizesFinding({ freeBytes: 8 * gibi, spec, tokensPerSecond: 10, weightBytes: 1e9, threads: 1, ...more })
+  // 10 tokens a second of a gigabyte each: half a billion weights of 34/32 bytes are read 18.8 times.
+  expect(found({}).table).toContainEqual(["0.5 B", "Q8_0", "1.3 GiB", "~19"])
+  expect(found({}).saw).toMatch(/the speed above.*3 B in Q4_K_M is the largest/)
+  expect(found({ weightBytes: 1e6 }).saw).toContain("the speed of the memory")
+  expect(found({ tokensPerSecond: 0.001 }).saw).toContain("Even the smallest, 0.5 B in Q4_K_M")
+  expect(found({ freeBytes: gibi / 2 })).toMatchObject({ level: "note", mend: expect.stringContaining("memory") })
 })

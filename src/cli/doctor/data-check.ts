@@ -4,7 +4,7 @@ import { mkdtemp, open, rm, statfs } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { type Finding, type Findings, ok } from "./finding.ts"
+import { type Fault, type Finding, type Findings, ok } from "./finding.ts"
 import type { Site } from "./site.ts"
 import { bytes, ms } from "./units.ts"
 
@@ -71,7 +71,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: "nothing can be made there"
 }
 
-const unwritable = (id: string, dir: string, code: string): Finding => ({
+const unwritable = (id: string, dir: string, code: string): Fault => ({
   id,
   level: "trouble",
   saw: `${dir} cannot be written: ${reasons[code] ?? code}.`,

@@ -13,7 +13,7 @@ import { type CheckUp, checkUp, type NoCheckUp } from "../../store/check-up.ts"
 import * as Embedded from "../../store/embedded.ts"
 import type { Peek } from "../../store/embedded-peek.ts"
 import type { Config } from "../config-schema.ts"
-import { type Finding, type Findings, ok } from "./finding.ts"
+import { type Fault, type Finding, type Findings, ok } from "./finding.ts"
 import type { Site } from "./site.ts"
 import { bytes, ms } from "./units.ts"
 
@@ -79,12 +79,12 @@ const ask = Effect.fnUntraced(function* (url: Redacted.Redacted, config: Config,
   ]
 })
 
-const unreached: Pick<Finding, "id" | "mend"> = {
+const unreached: Pick<Fault, "id" | "mend"> = {
   id: "database.unreachable",
   mend: "Start it, or mend DATABASE_URL; without DATABASE_URL Parley runs one of its own."
 }
 
-const refusals: Readonly<Record<string, Pick<Finding, "id" | "mend">>> = {
+const refusals: Readonly<Record<string, Pick<Fault, "id" | "mend">>> = {
   "28P01": { id: "database.password", mend: "Put the right user and password into DATABASE_URL." },
   "28000": { id: "database.role", mend: "Make that role (createuser), or let it in (pg_hba.conf)." },
   "3D000": { id: "database.missing", mend: "Make it (createdb), or name another one in DATABASE_URL." },

@@ -6,14 +6,16 @@ import type * as Scope from "effect/Scope"
 /** `trouble`: Parley does not start, or does not answer. `warning`: it works, and not well or not for long. */
 export type Level = "ok" | "note" | "warning" | "trouble"
 
-export interface Finding {
+/** Whatever is not ok has a mend. */
+export type Finding = (Seen & { readonly level: "ok"; readonly mend?: undefined }) | Fault
+export type Fault = Seen & { readonly level: Exclude<Level, "ok">; readonly mend: string }
+
+interface Seen {
   /** `database.password`: the check, and what was found. The same in every version. */
   readonly id: string
-  readonly level: Level
   readonly saw: string
   /** Why it matters. */
   readonly why?: string
-  readonly mend?: string
   /** The first row is its head. */
   readonly table?: ReadonlyArray<ReadonlyArray<string>>
   /** What was measured or counted, for programs. */

@@ -7,7 +7,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { isLoopback } from "../config.ts"
 import type { Config } from "../config-schema.ts"
-import { type Finding, type Findings, ok } from "./finding.ts"
+import { type Fault, type Finding, type Findings, ok } from "./finding.ts"
 import type { RunningServer, Site } from "./site.ts"
 
 const tokenMinChars = 16
@@ -44,7 +44,7 @@ const idOf: Readonly<Record<string, string>> = {
   ENOTFOUND: "no-address"
 }
 
-function notListening(code: string, { host, port }: Config): Pick<Finding, "saw" | "mend"> {
+function notListening(code: string, { host, port }: Config): Pick<Fault, "saw" | "mend"> {
   switch (code) {
     case "EADDRINUSE":
       return {
@@ -119,15 +119,7 @@ function sayingsOf({ address, metrics, parts }: RunningServer): Findings {
     ...down.map(notUp),
     ...(metrics === undefined ? [unseen(address)] : []),
     ...(dead > 0 ? [deadLetters(dead)] : []),
-    ...(waiting + due > 0
-      ? [
-          {
-            id: "server.load",
-            level: "note" as const,
-            saw: `${waiting} turns wait for the model, ${due} replies are due.`
-          }
-        ]
-      : [])
+    ...(waiting + due > 0 ? [load(waiting, due)] : [])
   ]
 }
 
@@ -148,6 +140,13 @@ const unseen = (address: string): Finding => ({
   level: "note",
   saw: `${address}/metrics does not take the token of this configuration.`,
   mend: "Run doctor with the PARLEY_TOKEN of the server, to see its queues and dead letters as well."
+})
+
+const load = (waiting: number, due: number): Finding => ({
+  id: "server.load",
+  level: "note",
+  saw: `${waiting} turns wait for the model, ${due} replies are due.`,
+  mend: "A busy moment needs none. Where it stays so: more slots, a faster model, or a callback that answers."
 })
 
 const deadLetters = (count: number): Finding => ({
