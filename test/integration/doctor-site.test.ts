@@ -49,7 +49,7 @@ test("a port that another program has is found", async () => {
   expectOnly(report, "port.taken", "no Parley", `sport = :${port}`, `PORT=${port + 1}`)
   expectOnly(
     await examine({
-      env: { ...(await healthyModel()), HOST: "127.0.0.1.example.invalid", PARLEY_TOKEN: "x".repeat(20) }
+      env: { ...(await healthyModel()), HOST: "192.0.2.1", PARLEY_TOKEN: "x".repeat(20) }
     }),
     "port.no-address",
     "HOST=127.0.0.1"

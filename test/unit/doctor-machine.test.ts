@@ -1,4 +1,5 @@
 /** What a control group leaves of a machine, and what is said of threads, memory and versions. */
+import { Effect } from "effect"
 import { expect, test } from "vitest"
 import { boundedBy } from "../../src/cli/doctor/machine.ts"
 import { memoryFinding, threads } from "../../src/cli/doctor/model-check.ts"
@@ -105,7 +106,9 @@ test("Node's version is held against the range of package.json", () => {
 test("a measured speed says how fast other sizes are, a tiny model's does not, and no memory fits nothing", () => {
   const spec = { slots: 1, contextTokens: 1024 }
   const found = (more: object) =>
-    sizesFinding({ freeBytes: 8 * gibi, spec, tokensPerSecond: 10, weightBytes: 1e9, threads: 1, ...more })
+    Effect.runSync(
+      sizesFinding({ freeBytes: 8 * gibi, spec, tokensPerSecond: 10, weightBytes: 1e9, threads: 1, ...more })
+    )
   // 10 tokens a second of a gigabyte each: half a billion weights of 34/32 bytes are read 18.8 times.
   expect(found({}).table).toContainEqual(["0.5 B", "Q8_0", "1.3 GiB", "~19"])
   expect(found({}).saw).toMatch(/the speed above.*3 B in Q4_K_M is the largest/)

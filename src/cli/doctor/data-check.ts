@@ -4,6 +4,7 @@ import { mkdtemp, open, rm, statfs } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { type Fault, type Finding, type Findings, ok } from "./finding.ts"
 import type { Site } from "./site.ts"
 import { bytes, ms } from "./units.ts"
@@ -14,13 +15,16 @@ const room = { needed: 100 * mebi, wanted: 1024 * mebi }
 const flushes = 15
 const slowFlushMs = 50
 
-export const checkData = Effect.fn("checkData")(function* ({ config }: Site): Effect.fn.Return<Findings> {
+export const checkData = Effect.fn("checkData")(function* ({ config, found }: Site): Effect.fn.Return<Findings> {
   const dir = resolve(config.dataDir)
   const logs = config.logs.dir === undefined ? [] : yield* checkLogs(resolve(config.logs.dir))
   const flushMs = yield* Effect.result(flushesIn(dir))
   if (flushMs._tag === "Failure") return [unwritable("data.unwritable", dir, flushMs.failure), ...logs]
-  const free = yield* Effect.promise(() => statfs(existing(dir)).then(({ bavail, bsize }) => bavail * bsize))
-  return [existsSync(dir) ? ownership(dir) : fresh(dir), space(dir, free), ...flush(flushMs.success), ...logs]
+  // The cluster of a data directory that root made may live on another disk.
+  const cluster = Result.isSuccess(found) ? found.success.cluster : undefined
+  const home = cluster === undefined || cluster.state === "none" ? dir : dirname(cluster.path)
+  const free = yield* Effect.promise(() => statfs(existing(home)).then(({ bavail, bsize }) => bavail * bsize))
+  return [existsSync(dir) ? ownership(dir) : fresh(dir), space(home, free), ...flush(flushMs.success), ...logs]
 })
 
 const checkLogs = Effect.fnUntraced(function* (dir: string): Effect.fn.Return<Findings> {

@@ -41,6 +41,7 @@ const idOf: Readonly<Record<string, string>> = {
   EADDRINUSE: "taken",
   EACCES: "reserved",
   EADDRNOTAVAIL: "no-address",
+  EAI_AGAIN: "no-address",
   ENOTFOUND: "no-address"
 }
 
@@ -54,6 +55,7 @@ function notListening(code: string, { host, port }: Config): Pick<Fault, "saw" |
     case "EACCES":
       return { saw: `Port ${port} is reserved for the system.`, mend: "Choose one above 1023: PORT=8080" }
     case "EADDRNOTAVAIL":
+    case "EAI_AGAIN":
     case "ENOTFOUND":
       return { saw: `This machine has no address ${host}.`, mend: "Set HOST=127.0.0.1" }
     default:

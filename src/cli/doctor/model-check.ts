@@ -49,7 +49,7 @@ export const checkModel = Effect.fn("checkModel")(function* (
   // Another model would take the place of the one that is loaded.
   const freeBytes = machine.freeBytes + (isLoaded ? needed.bytes : 0)
   const { weightBytes } = head
-  const sizes = sizesFinding({ freeBytes, spec, tokensPerSecond, weightBytes, threads: threadsHere() })
+  const sizes = yield* sizesFinding({ freeBytes, spec, tokensPerSecond, weightBytes, threads: threadsHere() })
   return [...known, ...speed, ...late(tokensPerSecond, config), sizes, ...unused]
 })
 
@@ -170,9 +170,7 @@ const unmeasured = (because: string, mend: string): Finding => ({
 
 /** The sentence of the engine ends with its mend. */
 function cannotRun(reason: string): Finding {
-  const [, saw = reason, mend = fileMend] = /^(.*?\.) (Put a whole|Lower one|Give it more)(.*)$/s.test(reason)
-    ? (/^(.*?)\.? ((?:Put a whole|Lower one|Give it more).*)$/s.exec(reason) ?? [])
-    : []
+  const [, saw = reason, mend = fileMend] = /^(.*?) ((?:Put a whole|Lower one|Give it more) .*)$/s.exec(reason) ?? []
   return { id: "model.refused", level: "trouble", saw: saw.replace(/\.?$/, "."), mend }
 }
 

@@ -1,5 +1,7 @@
 /** What else would run here: sizes of models by free memory and by how fast their weights are read. */
 
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import { bestOf, readableTokensPerSecond, sizesThatFit } from "../../inference/model-sizes.ts"
 import type { LlamaSpec } from "../../inference/models.ts"
 import type { Finding } from "./finding.ts"
@@ -12,16 +14,18 @@ const probes = 4
 /** What one thread decodes at on processors of the last ten years: more than that is the cache's. */
 const threadBytesPerSecond = 10e9
 
-export function sizesFinding(options: {
+export const sizesFinding = Effect.fn("sizesFinding")(function* (options: {
   readonly freeBytes: number
   readonly spec: Pick<LlamaSpec, "slots" | "contextTokens">
   readonly tokensPerSecond: number | undefined
   readonly weightBytes: number
   readonly threads: number
-}): Finding {
+}): Effect.fn.Return<Finding> {
   const { freeBytes, spec, threads, tokensPerSecond, weightBytes } = options
   const isTold = tokensPerSecond !== undefined && weightBytes >= tellingBytes
-  const bytesPerSecond = isTold ? tokensPerSecond * weightBytes : Math.min(copySpeed(), threads * threadBytesPerSecond)
+  const bytesPerSecond = isTold
+    ? tokensPerSecond * weightBytes
+    : Math.min(yield* copySpeed, threads * threadBytesPerSecond)
   const fitting = sizesThatFit({
     freeBytes,
     bytesPerSecond,
@@ -53,16 +57,17 @@ export function sizesFinding(options: {
       ])
     ]
   }
-}
+})
 
 /** Bytes a second that one core copies, the best of a few: it reads and writes, so reading alone is twice as fast. */
-function copySpeed(): number {
+const copySpeed = Effect.gen(function* () {
   const from = Buffer.alloc(probeBytes, 1)
   const to = Buffer.alloc(probeBytes)
-  const seconds = Array.from({ length: probes }, () => {
-    const began = performance.now()
+  let leastNanos = Number.POSITIVE_INFINITY
+  for (let n = 0; n < probes; n++) {
+    const began = yield* Clock.currentTimeNanos
     from.copy(to)
-    return (performance.now() - began) / 1000
-  })
-  return probeBytes / Math.max(1e-6, Math.min(...seconds))
-}
+    leastNanos = Math.min(leastNanos, Number((yield* Clock.currentTimeNanos) - began))
+  }
+  return (probeBytes * 1e9) / Math.max(1, leastNanos)
+})
