@@ -39,7 +39,9 @@ export const checkModel = Effect.fn("checkModel")(function* (
   const isLoaded = site.server?.isOurs === true && site.server.parts["model"] === "up"
   const memory = memoryFinding({ needed, spec, machine, isLoaded })
   const known = [
-    first === undefined ? babble : file(spec, head, shape, fileBytes),
+    // The stand-in is described as the file that it stands for.
+    file(first ?? builtIn(config.dataDir), head, shape, fileBytes),
+    ...(first === undefined ? [babble] : []),
     context(spec, shape),
     memory,
     threads(threadsHere(), machine)
