@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { runCommand, StartTrouble } from "./cli/command.ts"
 import type { Config } from "./cli/config-schema.ts"
 import { demo } from "./cli/demo.ts"
+import { doctor, Unhealthy } from "./cli/doctor.ts"
 import { layerLogging } from "./cli/logging.ts"
 import { serve } from "./parley.ts"
 
@@ -35,7 +36,9 @@ const program = runCommand({
     logged(
       given,
       demo({ config: given, stopped, serve: (config, end, ready) => serve({ config, stopped: end, ready }) })
-    )
+    ),
+  // What it has started meanwhile is stopped.
+  doctor: (asked) => Effect.raceFirst(doctor(asked), Effect.andThen(stopped, new Unhealthy()))
 })
 
 process.exit(await Effect.runPromise(Effect.provide(program, NodeServices.layer)))

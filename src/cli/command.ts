@@ -14,6 +14,7 @@ import type { ConfigError } from "./config.ts"
 import type { Environment } from "./config-document.ts"
 import { loadConfig } from "./config-load.ts"
 import type { Config } from "./config-schema.ts"
+import type { DoctorOptions, Unhealthy } from "./doctor.ts"
 
 /** The server cannot start, for a reason outside of its code: `reason` says what, where, and the mend. */
 export class StartTrouble extends Data.TaggedError("StartTrouble")<{
@@ -30,6 +31,8 @@ export interface CommandOptions<R> {
   readonly start: (config: Config) => Effect.Effect<void, StartTrouble, R>
   /** Runs a server that talks to this terminal. */
   readonly demo: (config: Config) => Effect.Effect<void, StartTrouble, R>
+  /** Prints what is wrong, and how it is mended. */
+  readonly doctor: (options: DoctorOptions) => Effect.Effect<void, Unhealthy, R>
 }
 
 const exitCodes = {
@@ -55,10 +58,10 @@ export const runCommand = <R>(options: CommandOptions<R>): Effect.Effect<number,
   )
 }
 
-type Failure = CliError | ConfigError | StartTrouble
+type Failure = CliError | ConfigError | StartTrouble | Unhealthy
 
 function parley<R>(
-  { demo, environment, start }: CommandOptions<R>,
+  { demo, doctor, environment, start, version: ours }: CommandOptions<R>,
   run: (typed: ReadonlyArray<string>) => Effect.Effect<void, Failure, R | Command.Environment>
 ) {
   const flag = (name: string, hint: string, description: string) =>
@@ -95,6 +98,10 @@ function parley<R>(
       { command: "PARLEY_MODEL=model.gguf parley demo", description: "By a model of yours" }
     ])
   )
+  const json = Flag.Boolean("json").pipe(Flag.withDescription("One JSON document."), Flag.withDefault(false))
+  const doctorCommand = Command.make("doctor", { ...flags, json }, ({ json: isJson, ...given }) =>
+    doctor({ environment, flags: written(given), version: ours, isJson })
+  ).pipe(Command.withDescription("Check everything, and say how to mend what is wrong. Exit code 1: there is trouble."))
   const topic = Argument.String("command").pipe(Argument.optional)
   const help = Command.make("help", { topic }, (given) => run([...Option.toArray(given.topic), "--help"])).pipe(
     Command.withDescription("Say how parley, or one of its commands, is used.")
@@ -105,7 +112,7 @@ function parley<R>(
   return Command.make("parley").pipe(
     Command.withDescription("A self-hosted assistant: people write, a model on this machine answers."),
     Command.withExamples([{ command: "parley start", description: "Web chat and API at http://127.0.0.1:8080" }]),
-    Command.withSubcommands([startCommand, demoCommand, help, version])
+    Command.withSubcommands([startCommand, demoCommand, doctorCommand, help, version])
   )
 }
 
@@ -137,6 +144,8 @@ function explain(failure: Failure): Effect.Effect<number> {
     }
     case "StartTrouble":
       return Effect.as(Console.error(`parley cannot start: ${failure.reason}`), failure.exitCode ?? exitCodes.trouble)
+    case "Unhealthy":
+      return Effect.succeed(exitCodes.trouble)
     default:
       // The presenter has said it.
       return Effect.succeed(exitCodes.usage)

@@ -150,6 +150,6 @@ function contradictionsOf(config: Config, originOf: (path: Path) => Origin): Rea
   ]
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."))
 }

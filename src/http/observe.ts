@@ -24,7 +24,8 @@ export const healthOf = Effect.fn("healthOf")(function* (observed: Observed): Ef
   const closed = configured.filter((id) => !accounts.has(id))
   const parts = {
     database: trouble ?? "up",
-    model: ready ? "up" : (modelTrouble ?? "it is not ready"),
+    // It may have become ready between the two questions.
+    model: ready ? "up" : modelTrouble || "it is not ready",
     ...Object.fromEntries(configured.map((id) => [id, accounts.has(id) ? "up" : "it is being opened"]))
   }
   return { ready: trouble === undefined && ready && closed.length === 0, durability, parts }

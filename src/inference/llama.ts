@@ -7,7 +7,6 @@
  *   L3. An interrupted request is out of the worker's next step.
  *   L4. No worker outlives the scope, nor the server.
  */
-import { availableParallelism } from "node:os"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -30,6 +29,7 @@ import {
   type Token
 } from "./engine.ts"
 import { ggufProblem } from "./gguf-file.ts"
+import { threadsHere } from "./threads.ts"
 import type { Decoded, FromWorker, Job, Unopened, WorkerOptions } from "./worker/wire.ts"
 import { startWorker, type WorkerProcess } from "./worker-process.ts"
 
@@ -280,8 +280,7 @@ function refuse({ running }: State, key: number, error: EngineError): void {
 
 function workerOptionsOf(options: State["options"]): WorkerOptions {
   const { contextTokens, file, gpu, progressMaxMs, slotsMax, stepTokensMax } = options
-  // A core is left to the server and to postgres: a ggml thread that loses its core stalls the whole step.
-  const threads = options.threads ?? Math.max(1, availableParallelism() - 1)
+  const threads = options.threads ?? threadsHere()
   const heartbeatMs = Math.min(heartbeatMaxMs, progressMaxMs / silentTicksMax)
   return { file, slotsMax, contextTokens, gpu, threads, stepTokensMax, heartbeatMs }
 }

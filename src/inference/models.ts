@@ -11,44 +11,51 @@ import { openLlama } from "./llama.ts"
 import { openOpenai } from "./openai.ts"
 import { writeRandomModel } from "./random-model.ts"
 
-export type ModelSpec =
-  | {
-      readonly name: string
-      readonly engine: "llama"
-      readonly file: string
-      readonly slots: number
-      readonly contextTokens: number
-      readonly gpu?: string | false | undefined
-    }
-  | {
-      readonly name: string
-      readonly engine: "openai"
-      readonly baseUrl: string
-      readonly apiKey?: Redacted.Redacted | undefined
-      readonly model?: string | undefined
-      readonly slots: number
-    }
+export type ModelSpec = LlamaSpec | OpenaiSpec
+
+export interface LlamaSpec {
+  readonly name: string
+  readonly engine: "llama"
+  readonly file: string
+  readonly slots: number
+  readonly contextTokens: number
+  readonly gpu?: string | false | undefined
+}
+
+export interface OpenaiSpec {
+  readonly name: string
+  readonly engine: "openai"
+  readonly baseUrl: string
+  readonly apiKey?: Redacted.Redacted | undefined
+  readonly model?: string | undefined
+  readonly slots: number
+}
 
 /** A decode step takes milliseconds; a worker that was swapped out may take seconds. */
 const progressMaxMs = 30_000
 /** Large models on slow disks take minutes. */
 const loadMaxMs = 300_000
 const openaiLimits = { connectMaxMs: 5_000, firstTokenMaxMs: 120_000, nextTokenMaxMs: 30_000 }
-const builtInSlots = 4
-const builtInContextTokens = 1024
+
+/** What runs where no model is configured. */
+export const builtIn = (dataDir: string): LlamaSpec => ({
+  name: "built-in",
+  engine: "llama",
+  file: join(dataDir, "random.gguf"),
+  slots: 4,
+  contextTokens: 1024
+})
 
 /** Opens the model in the background; without a configuration, a tiny random one that is made in `dataDir`. */
 export const openModel = (
   spec: ModelSpec | undefined,
   dataDir: string
-): Effect.Effect<Background, never, Scope.Scope> =>
-  openInBackground({
-    name: spec?.name ?? "built-in",
-    slotsMax: spec?.slots ?? builtInSlots,
-    open: spec === undefined ? openBuiltIn(dataDir) : openSpec(spec)
-  })
+): Effect.Effect<Background, never, Scope.Scope> => {
+  const { name, slots } = spec ?? builtIn(dataDir)
+  return openInBackground({ name, slotsMax: slots, open: spec === undefined ? openBuiltIn(dataDir) : openSpec(spec) })
+}
 
-function openSpec(spec: ModelSpec): OpenEngine {
+export function openSpec(spec: ModelSpec): OpenEngine {
   if (spec.engine === "openai") {
     const { apiKey, baseUrl, model, name, slots } = spec
     return openOpenai({
@@ -67,23 +74,17 @@ function openSpec(spec: ModelSpec): OpenEngine {
 
 /** Until a trained model ships with Parley: it babbles, through the same engine as any other. */
 const openBuiltIn = Effect.fn("openBuiltIn")(function* (dataDir: string) {
-  const file = join(dataDir, "random.gguf")
+  const spec = builtIn(dataDir)
   yield* Effect.logWarning(
     "no model is configured: a tiny random one answers, in babble. Set PARLEY_MODEL to a GGUF file"
   )
   yield* Effect.tryPromise({
     try: async () => {
       await mkdir(dataDir, { recursive: true, mode: 0o700 })
-      if (!existsSync(file)) await writeRandomModel(file)
+      if (!existsSync(spec.file)) await writeRandomModel(spec.file)
     },
-    catch: (cause) => new EngineBroken({ model: "built-in", reason: `${file} could not be written: ${String(cause)}` })
+    catch: (cause) =>
+      new EngineBroken({ model: spec.name, reason: `${spec.file} could not be written: ${String(cause)}` })
   })
-  return yield* openLlama({
-    name: "built-in",
-    file,
-    slotsMax: builtInSlots,
-    contextTokens: builtInContextTokens,
-    progressMaxMs,
-    loadMaxMs
-  })
+  return yield* openSpec(spec)
 })

@@ -53,6 +53,12 @@ export const holdDataDir = Effect.fn("DataLock.hold")(function* (
   yield* Effect.acquireRelease(take(path, dataDir), (lock) => Effect.sync(() => release(lock)))
 })
 
+/** Who holds it; undefined when nobody does, or only somebody who is dead. */
+export function holderOf(dataDir: string): ProcessIdentity | undefined {
+  const holder = parse(readIfThere(join(dataDir, lockName)) ?? "", statSync(dataDir).ino)
+  return holder !== undefined && isRunning(holder) ? holder : undefined
+}
+
 /** As `recursive` of Node's mkdir, which turns for ever under /proc, and with a mode that no umask takes from. */
 function makeDir(path: string, mode: number): void {
   if (existsSync(path)) return

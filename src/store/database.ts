@@ -79,17 +79,22 @@ const types: pg.CustomTypesConfig = {
   getTypeParser: (id, format) => (id === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(id, format))
 }
 
-const open = Effect.fn("Database.open")(function* (
-  options: DatabaseOptions
-): Effect.fn.Return<Database["Service"], never, Scope.Scope> {
-  const { connectMaxMs, readersMax, statementMaxMs } = options
-  const connection: pg.ClientConfig = {
-    connectionString: Redacted.value(options.url),
+/** How we connect to a server, whoever it belongs to. */
+export function configOf({ connectMaxMs, url }: Pick<DatabaseOptions, "url" | "connectMaxMs">) {
+  return {
+    connectionString: Redacted.value(url),
     connectionTimeoutMillis: connectMaxMs,
     keepAlive: true,
     types,
     application_name: "parley"
-  }
+  } satisfies pg.ClientConfig
+}
+
+const open = Effect.fn("Database.open")(function* (
+  options: DatabaseOptions
+): Effect.fn.Return<Database["Service"], never, Scope.Scope> {
+  const { readersMax, statementMaxMs } = options
+  const connection = configOf(options)
   const pool = yield* Effect.acquireRelease(
     Effect.sync(() => {
       const opened = new pg.Pool({ ...connection, max: readersMax, query_timeout: statementMaxMs })

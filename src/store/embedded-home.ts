@@ -82,7 +82,8 @@ function ownerOf(cluster: string): Account | undefined {
   return uid === 0 ? undefined : { uid, gid }
 }
 
-function readSign(dataDir: string): string | undefined {
+/** Where the cluster lives, when that is not the data directory. */
+export function readSign(dataDir: string): string | undefined {
   const sign = join(dataDir, signName)
   return existsSync(sign) ? readFileSync(sign, "utf8").trim() : undefined
 }

@@ -17,7 +17,8 @@ const run = Effect.fnUntraced(
         config = started
         return given.trouble ?? Effect.void
       },
-      demo: () => Effect.die("nobody asked for it")
+      demo: () => Effect.die("nobody asked for it"),
+      doctor: () => Effect.die("nobody asked for it")
     })
     const out = (yield* TestConsole.logLines).join("\n")
     const error = (yield* TestConsole.errorLines).join("\n")

@@ -1,0 +1,207 @@
+/** The model of a file: what it is, whether it fits into this machine, and how fast it answers here. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { loadavg, tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import { type GgufHead, readGgufHead } from "../../inference/gguf-head.ts"
+import { type MemoryNeeded, type ModelShape, memoryNeeded, shapeOf } from "../../inference/memory-needed.ts"
+import { readableTokensPerSecond } from "../../inference/model-sizes.ts"
+import { builtIn, type LlamaSpec, openSpec } from "../../inference/models.ts"
+import { writeRandomModel } from "../../inference/random-model.ts"
+import { measureSpeed } from "../../inference/speed.ts"
+import { threadsHere } from "../../inference/threads.ts"
+import type { Config } from "../config-schema.ts"
+import { type Finding, type Findings, ok } from "./finding.ts"
+import { type Machine, processorName } from "./machine.ts"
+import { checkModelServer } from "./model-server-check.ts"
+import { sizesFinding } from "./model-sizes-finding.ts"
+import type { Site } from "./site.ts"
+import { bytes, parameters, rounded } from "./units.ts"
+
+const fileMend = "Put a whole GGUF file of a chat model there, or name another one: PARLEY_MODEL=<file> npm start"
+
+export const checkModel = Effect.fn("checkModel")(function* (
+  site: Site
+): Effect.fn.Return<Findings, never, Scope.Scope> {
+  const { config, machine } = site
+  const [first, ...others] = config.models
+  const unused = others.length === 0 ? [] : [unusedFinding(first?.name)]
+  if (first?.engine === "openai") return [...(yield* checkModelServer(first)), ...unused]
+  const spec = first ?? (yield* standIn(config.dataDir))
+  const read = yield* Effect.result(readGgufHead(spec.file))
+  if (Result.isFailure(read)) return [badFile(spec.file, read.failure.problem), ...unused]
+  const { fileBytes, head } = read.success
+  if (fileBytes < head.endBytes) return [cutOff(spec.file, fileBytes, head), ...unused]
+  const shape = shapeOf(head)
+  const needed = memoryNeeded(head.weightBytes, shape, spec)
+  const isLoaded = site.server?.isOurs === true && site.server.parts["model"] === "up"
+  const memory = memoryFinding({ needed, spec, machine, isLoaded })
+  const known = [
+    // The stand-in is described as the file that it stands for.
+    file(first ?? builtIn(config.dataDir), head, shape, fileBytes),
+    ...(first === undefined ? [babble] : []),
+    context(spec, shape),
+    memory,
+    threads(threadsHere(), machine)
+  ]
+  const speed = yield* speedOf(site, spec, memory)
+  const tokensPerSecond = speed.flatMap(({ figures }) => figures?.["tokensPerSecond"] ?? [])[0]
+  // Another model would take the place of the one that is loaded.
+  const freeBytes = machine.freeBytes + (isLoaded ? needed.bytes : 0)
+  const { weightBytes } = head
+  const sizes = yield* sizesFinding({ freeBytes, spec, tokensPerSecond, weightBytes, threads: threadsHere() })
+  return [...known, ...speed, ...late(tokensPerSecond, config), sizes, ...unused]
+})
+
+const unusedFinding = (first: string | undefined): Finding => ({
+  id: "model.unused",
+  level: "note",
+  saw: `Only the first model, ${first}, is used; this version runs one.`,
+  mend: "Take the others out of the list, or put the one that is to run first."
+})
+
+/** The built-in model is made by the first start; until then, and only for this check, in a folder of its own. */
+const standIn = Effect.fnUntraced(function* (dataDir: string) {
+  const spec = builtIn(dataDir)
+  if (existsSync(spec.file)) return spec
+  const dir = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "parley-doctor-"))),
+    (made) => Effect.sync(() => rmSync(made, { recursive: true, force: true }))
+  )
+  yield* Effect.promise(() => writeRandomModel(builtIn(dir).file))
+  return builtIn(dir)
+})
+
+function badFile(path: string, problem: string): Finding {
+  const id = problem.startsWith("is not there") ? "model.missing" : "model.unreadable"
+  return { id, level: "trouble", saw: `${path} ${problem}.`, mend: fileMend }
+}
+
+const cutOff = (path: string, fileBytes: number, { endBytes }: GgufHead): Finding => ({
+  id: "model.cut-off",
+  level: "trouble",
+  saw: `${path} is cut off: it has ${bytes(fileBytes)} of ${bytes(endBytes)}.`,
+  mend: "Download it again, to its end; the disk may be full."
+})
+
+const babble: Finding = {
+  id: "model.built-in",
+  level: "note",
+  saw: "No model is configured: a tiny random one answers, in babble.",
+  mend: "Name a GGUF file: PARLEY_MODEL=<file> npm start. What fits is listed below."
+}
+
+function file({ file, name }: LlamaSpec, head: GgufHead, shape: ModelShape, fileBytes: number): Finding {
+  const called = shape.name === undefined ? "" : ` “${shape.name}”`
+  const about = `${shape.architecture}, ${parameters(head.parameters)} parameters, ${head.quantisation}, ${bytes(fileBytes)}`
+  return {
+    ...ok("model.file", `${name} is ${file}${called}: ${about}.`),
+    figures: { parameters: head.parameters, fileBytes }
+  }
+}
+
+function context({ contextTokens, slots }: LlamaSpec, { trainedContext }: ModelShape): Finding {
+  const saw = `${slots} slots of ${contextTokens} tokens; the model was trained for ${trainedContext ?? "an unknown number"}.`
+  if (trainedContext === undefined || contextTokens <= trainedContext) return ok("model.context", saw)
+  const mend = `Set contextTokens to ${trainedContext}.`
+  return { id: "model.context-long", level: "note", saw, why: "It is given no more than it was trained for.", mend }
+}
+
+export function memoryFinding(options: {
+  readonly needed: MemoryNeeded
+  readonly spec: Pick<LlamaSpec, "slots" | "contextTokens" | "gpu">
+  readonly machine: Machine
+  readonly isLoaded: boolean
+}): Finding {
+  const { isLoaded, machine, needed, spec } = options
+  const parts = `weights ${bytes(needed.weightBytes)}, cache ${bytes(needed.cacheBytes)} for ${spec.slots} × ${spec.contextTokens} tokens`
+  const limit = machine.isBounded ? " (a control group bounds them)" : ""
+  const free = `${bytes(machine.freeBytes)} of ${bytes(machine.memoryBytes)} are free${limit}`
+  const saw = `It needs ${bytes(needed.bytes)} (${parts}); ${free}.`
+  const figures = { neededBytes: needed.bytes, cacheBytes: needed.cacheBytes, freeBytes: machine.freeBytes }
+  if (isLoaded) return { id: "model.memory", level: "ok", saw: `${saw} The running server has it loaded.`, figures }
+  if (needed.bytes <= machine.freeBytes) return { id: "model.memory", level: "ok", saw, figures }
+  return {
+    id: "model.memory-short",
+    // What of it goes to a graphics card is not known here.
+    level: spec.gpu === undefined || spec.gpu === false ? "trouble" : "note",
+    saw,
+    why: "The system ends the model's process, or the disk is read again for each token.",
+    mend: "Take a smaller model or quantisation, lower slots or contextTokens of the model, or give it more memory.",
+    figures
+  }
+}
+
+export function threads(count: number, { cores, isBounded }: Pick<Machine, "cores" | "isBounded">): Finding {
+  const name = processorName()
+  const given = `${rounded(cores)} cores${isBounded ? " (a control group bounds them)" : ""}${name === "" ? "" : ` of ${name}`}`
+  const saw = `${count} ${count === 1 ? "thread decodes" : "threads decode"} on ${given}.`
+  if (count <= cores) return ok("model.threads", saw)
+  return {
+    id: "model.threads-many",
+    level: "warning",
+    saw,
+    why: "A thread that loses its core stalls the whole step: a hundred times slower is usual.",
+    mend: "Give the container or service at least one whole core more: --cpus=2, CPUQuota=200%."
+  }
+}
+
+/** Through the worker and the engine that the server uses. */
+const speedOf = Effect.fnUntraced(function* ({ server }: Site, spec: LlamaSpec, memory: Finding) {
+  const running = server?.metrics?.get("parley_turns_running") ?? 0
+  if (running > 0)
+    return [unmeasured(`the running server is answering ${running} turns`, "Run doctor again when it is idle.")]
+  if (memory.level === "trouble")
+    return [unmeasured("there is not enough memory to load it", "See model.memory-short.")]
+  const measured = yield* Effect.result(Effect.flatMap(openSpec(spec), measureSpeed))
+  if (Result.isFailure(measured)) {
+    const { failure } = measured
+    return [cannotRun("reason" in failure ? failure.reason : failure._tag)]
+  }
+  return [speed(measured.success)]
+})
+
+const unmeasured = (because: string, mend: string): Finding => ({
+  id: "model.unmeasured",
+  level: "note",
+  saw: `The speed is not measured: ${because}.`,
+  mend
+})
+
+/** The sentence of the engine ends with its mend. */
+function cannotRun(reason: string): Finding {
+  const [, saw = reason, mend = fileMend] = /^(.*?) ((?:Put a whole|Lower one|Give it more) .*)$/s.exec(reason) ?? []
+  return { id: "model.refused", level: "trouble", saw: saw.replace(/\.?$/, "."), mend }
+}
+
+function speed(tokensPerSecond: number): Finding {
+  const [load = 0] = loadavg()
+  const busy = load >= 1 ? ` The machine has other work (load ${rounded(load)}), which slows it.` : ""
+  const saw = `One answer alone comes at ${rounded(tokensPerSecond)} tokens a second.${busy}`
+  const figures = { tokensPerSecond }
+  if (tokensPerSecond >= readableTokensPerSecond) return { id: "model.speed", level: "ok", saw, figures }
+  return {
+    id: "model.slow",
+    level: "warning",
+    saw,
+    why: `A person reads ${readableTokensPerSecond} tokens a second.`,
+    mend: "Take a smaller model or quantisation (the list below), or give it more cores.",
+    figures
+  }
+}
+
+function late(tokensPerSecond: number | undefined, { limits: { answerTokensMax, turnMaxMs } }: Config): Findings {
+  const longestMs = tokensPerSecond === undefined ? 0 : (answerTokensMax * 1000) / tokensPerSecond
+  if (longestMs <= turnMaxMs) return []
+  return [
+    {
+      id: "model.late",
+      level: "warning",
+      saw: `An answer of ${answerTokensMax} tokens would take ${Math.round(longestMs / 1000)} s; a turn is ended after ${turnMaxMs / 1000} s.`,
+      why: "The person is told that it took too long.",
+      mend: "Lower limits.answerTokensMax, raise limits.turnMaxMs, or take a smaller model."
+    }
+  ]
+}
