@@ -65,9 +65,12 @@ function openSpec(spec: ModelSpec): OpenEngine {
   return openLlama({ name, file, slotsMax: slots, contextTokens, gpu: graphics, progressMaxMs, loadMaxMs })
 }
 
+/** Where the built-in model lies once it was needed. */
+export const builtInFile = (dataDir: string) => join(dataDir, "random.gguf")
+
 /** Until a trained model ships with Parley: it babbles, through the same engine as any other. */
 const openBuiltIn = Effect.fn("openBuiltIn")(function* (dataDir: string) {
-  const file = join(dataDir, "random.gguf")
+  const file = builtInFile(dataDir)
   yield* Effect.logWarning(
     "no model is configured: a tiny random one answers, in babble. Set PARLEY_MODEL to a GGUF file"
   )
