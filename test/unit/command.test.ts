@@ -17,7 +17,8 @@ const run = Effect.fnUntraced(
         config = started
         return given.trouble ?? Effect.void
       },
-      demo: () => Effect.die("nobody asked for it")
+      demo: () => Effect.die("nobody asked for it"),
+      interrupted: Effect.never
     })
     const out = (yield* TestConsole.logLines).join("\n")
     const error = (yield* TestConsole.errorLines).join("\n")
