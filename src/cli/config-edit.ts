@@ -21,6 +21,7 @@ export function withModel(name: string, text: string, file: string | undefined):
     value as Entry,
     file?.replaceAll("${", () => "$" + "${")
   )
+  if (isDeepStrictEqual(value, wanted)) return Result.succeed(text)
   // The library writes a text anew: it moves comments, and knows every form. A cut leaves all else as it was.
   for (const edit of [cut, rewritten]) {
     const written = edit(before, text, wanted)
