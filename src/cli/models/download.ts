@@ -27,7 +27,7 @@ export interface Wanted {
 }
 
 export interface DownloadLimits extends WebLimits {
-  /** The pause after the first attempt in vain; each further one is twice as long. */
+  /** The pause after a cut; it is twice as long after each attempt in vain. */
   readonly retryDelayMinMs: number
   readonly retryDelayMaxMs: number
   /** One after the other that bring nothing further. */
@@ -159,12 +159,10 @@ function notGguf({ source }: Wanted, bytes: Buffer): ModelTrouble {
 
 const waitAfter = Effect.fnUntraced(function* (run: Run, failure: GetFailed) {
   const { limits, part, wanted, watcher } = run
-  if (part.bytes() > run.mostBytes) {
-    run.mostBytes = part.bytes()
-    run.failures = 0
-  }
-  run.failures++
-  const growingMs = Math.min(limits.retryDelayMaxMs, limits.retryDelayMinMs * 2 ** (run.failures - 1))
+  // Beyond what any attempt reached: a server without ranges begins with the first byte each time.
+  run.failures = part.bytes() > run.mostBytes ? 0 : run.failures + 1
+  run.mostBytes = Math.max(run.mostBytes, part.bytes())
+  const growingMs = Math.min(limits.retryDelayMaxMs, limits.retryDelayMinMs * 2 ** run.failures)
   const delayMs = Math.max(growingMs, failure.retryAfterMs ?? 0)
   const isHopeless = !failure.isPassing || (failure.isUnreached && !run.isAnswered) || run.failures > limits.failuresMax
   if (isHopeless || delayMs > limits.retryAfterMaxMs) {

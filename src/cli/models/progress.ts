@@ -20,7 +20,7 @@ export interface Progress extends Watcher {
 const barDelayMs = 100
 const lineDelayMs = 15_000
 /** The rate is that of the last seconds: what was fast an hour ago says nothing of the time that is left. */
-const rateWindowMs = 10_000
+const rateWindowMs = 20_000
 const samplesMax = 100
 
 interface Sample {

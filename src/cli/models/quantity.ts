@@ -31,8 +31,8 @@ export function durationText(ms: number): string {
 }
 
 function scaled(value: number, step: number, names: ReadonlyArray<string>): string {
-  // What would be rounded up to a whole step is told in the next unit.
-  const power = names.findIndex((_, index) => value < 999.5 * step ** index || index === names.length - 1)
-  const shown = value / step ** power
-  return `${power === 0 ? shown : shown.toPrecision(3)}${names[power]}`
+  if (value < step) return `${value}${names[0]}`
+  // What would be rounded up to 1000 is told in the next unit.
+  const power = names.findIndex((_, at) => at > 0 && (value < 999.5 * step ** at || at === names.length - 1))
+  return `${(value / step ** power).toPrecision(3)}${names[power]}`
 }

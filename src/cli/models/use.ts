@@ -62,7 +62,7 @@ const fileOf = Effect.fnUntraced(function* (model: string, dir: string) {
   const named = [join(dir, model), join(dir, `${model}.gguf`)].filter(() => !model.includes("/"))
   const found = [...named, model].map((path) => resolve(path)).find((path) => existsSync(path))
   if (found !== undefined) return found
-  const names = (yield* pulledFiles(dir)).map((path) => basename(path))
+  const names = (yield* pulledFiles(dir)).map((path) => basename(path).replace(/\.gguf$/i, ""))
   const nearest = nearestKey(model, [...names, builtInName])
   const mend =
     nearest !== undefined
