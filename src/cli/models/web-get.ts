@@ -126,8 +126,8 @@ function lost(cause: unknown): GetFailed {
 /** `fetch` hides the reason in the cause of a TypeError. */
 function codeIn(cause: unknown): string {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-  if (inner instanceof Error && "code" in inner) return String(inner.code)
-  return inner instanceof Error ? inner.message : String(inner)
+  if (!(inner instanceof Error)) return String(inner)
+  return "code" in inner && typeof inner.code === "string" ? inner.code : inner.message
 }
 
 function isTls(code: string): boolean {
