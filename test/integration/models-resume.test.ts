@@ -116,3 +116,16 @@ test("D3: a body that is longer than was said is not taken", async () => {
   const outcome = await pullHere({ dataDir: emptyDir(), reference: server.url })
   expect(outcome.reason).toContain("sends more than it said")
 })
+
+test("a server that hangs up after its last byte, as those of HTTP/1.0 do, is read to the end", async () => {
+  const server = await startFileServer({ bytes: modelBytes(3_000_000) })
+  const { bytes } = server.served
+  server.served.instead = (_, response) => {
+    response.writeHead(200, { "content-length": bytes.length, connection: "close" }).end(bytes)
+    return true
+  }
+  for (let time = 0; time < 5; time++) {
+    const { pulled, reason } = await pullHere({ dataDir: emptyDir(), reference: server.url })
+    expect([reason, pulled?.record.sha256]).toEqual(["", sha256Of(bytes)])
+  }
+})

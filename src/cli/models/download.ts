@@ -12,7 +12,7 @@ import { needRoom } from "./disk-room.ts"
 import { ModelTrouble } from "./model-trouble.ts"
 import type { PartFile } from "./part-file.ts"
 import { bytesText, durationText } from "./quantity.ts"
-import { type Head, headersFor, planOf } from "./resume.ts"
+import { headersFor, planOf } from "./resume.ts"
 import { GetFailed, get, type Hub, nextPiece, type WebLimits, webLimits } from "./web-get.ts"
 
 /** A file at a server, and what is known of it before it is asked. */
@@ -95,9 +95,9 @@ const connect = Effect.fnUntraced(function* (
   run: Run
 ): Effect.fn.Return<"unchanged" | undefined, GetFailed | ModelTrouble, Scope.Scope> {
   const { hub, limits, part, wanted, watcher } = run
-  const response = yield* get(wanted.url, headersFor(part, wanted), hub, limits)
+  const answer = yield* get(wanted.url, headersFor(part, wanted), hub, limits)
   run.isAnswered = true
-  const plan = planOf(headOf(response), part, wanted)
+  const plan = planOf(answer, part, wanted)
   switch (plan.type) {
     case "unchanged":
       return "unchanged"
@@ -119,8 +119,7 @@ const connect = Effect.fnUntraced(function* (
     case "go-on":
       yield* needRoom(part.path, plan.ticket.sizeBytes - part.bytes())
   }
-  const reader = response.body?.getReader()
-  if (reader !== undefined) yield* receive(run, reader, plan.ticket.sizeBytes)
+  yield* receive(run, answer.body, plan.ticket.sizeBytes)
   if (!isWhole(part)) return yield* cut("the connection ended too early")
 })
 
@@ -128,12 +127,12 @@ const cut = (reason: string) => new GetFailed({ reason, isPassing: true, isUnrea
 
 const receive = Effect.fnUntraced(function* (
   { limits, part, wanted, watcher }: Run,
-  reader: ReadableStreamDefaultReader<Uint8Array>,
+  body: AsyncIterator<Uint8Array>,
   totalBytes: number
 ) {
   let begun = Buffer.alloc(0)
   for (;;) {
-    const piece = yield* nextPiece(reader, limits)
+    const piece = yield* nextPiece(body, limits)
     if (piece === undefined) return
     if (part.bytes() + begun.length + piece.length > totalBytes) {
       return yield* new ModelTrouble({ reason: `${wanted.source} sends more than it said it would.` })
@@ -181,8 +180,4 @@ function mends({ failures, limits, part }: Run, { retryAfterMs = 0 }: GetFailed)
     ...(retryAfterMs > limits.retryAfterMaxMs ? [`It asks to be left alone for ${durationText(retryAfterMs)}.`] : []),
     ...(part.bytes() > 0 ? [`What has come is kept, ${bytesText(part.bytes())}: type the same again to go on.`] : [])
   ]
-}
-
-function headOf({ headers, status }: Response): Head {
-  return { status, header: (name) => headers.get(name) ?? undefined }
 }

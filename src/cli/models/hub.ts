@@ -121,11 +121,10 @@ const decoded = <A>(schema: Schema.Codec<A, unknown>, body: string, url: URL) =>
   )
 
 const fetchText = Effect.fnUntraced(function* (hub: Hub, url: URL, limits: WebLimits) {
-  const response = yield* get(url, { accept: "application/json" }, hub, limits)
-  const reader = response.body?.getReader()
+  const answer = yield* get(url, { accept: "application/json" }, hub, limits)
   const pieces: Array<Uint8Array> = []
-  for (let bytes = 0; reader !== undefined; ) {
-    const piece: Uint8Array | undefined = yield* nextPiece(reader, limits)
+  for (let bytes = 0; ; ) {
+    const piece: Uint8Array | undefined = yield* nextPiece(answer.body, limits)
     if (piece === undefined) break
     pieces.push(piece)
     bytes += piece.length
@@ -133,5 +132,5 @@ const fetchText = Effect.fnUntraced(function* (hub: Hub, url: URL, limits: WebLi
       return yield* new GetFailed({ reason: `${url.host} sends too much`, isPassing: false, isUnreached: false })
     }
   }
-  return { body: Buffer.concat(pieces).toString(), link: response.headers.get("link") ?? "" }
+  return { body: Buffer.concat(pieces).toString(), link: answer.header("link") ?? "" }
 }, Effect.scoped)

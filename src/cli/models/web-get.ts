@@ -3,7 +3,11 @@
  *
  *   W1. The token goes to the hub's own origin and to no other, whatever redirects say.
  *   W2. Nothing waits for ever: neither for an answer nor for the next bytes of one.
+ *
+ * Node's `fetch` ends the process with an assertion when a server closes the connection while nobody reads (24.21).
  */
+import * as Http from "node:http"
+import * as Https from "node:https"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -39,42 +43,65 @@ const redirectsMax = 5
 const answered = [200, 206, 304, 416]
 const moved = [301, 302, 303, 307, 308]
 
+export interface WebAnswer {
+  readonly status: number
+  readonly header: (name: string) => string | undefined
+  readonly body: AsyncIterator<Uint8Array>
+}
+
 /** An answer of 200, 206, 304 or 416. Its connection is closed with the scope. */
 export const get = Effect.fn("get")(function* (
   first: URL,
   headers: Readonly<Record<string, string>>,
   hub: Hub,
   { answerMaxMs }: WebLimits
-): Effect.fn.Return<Response, GetFailed, Scope.Scope> {
-  const { signal } = yield* Effect.acquireRelease(
-    Effect.sync(() => new AbortController()),
-    (controller) => Effect.sync(() => controller.abort())
-  )
+): Effect.fn.Return<WebAnswer, GetFailed, Scope.Scope> {
   let url = first
   for (let redirects = 0; redirects <= redirectsMax; redirects++) {
     const problem = addressProblem(url)
     if (problem !== undefined) return yield* refused(problem)
-    const sent = { ...headers, ...authorization(url, hub), "accept-encoding": "identity", "user-agent": "parley" }
-    const response = yield* Effect.tryPromise({
-      try: () => fetch(url, { headers: sent, redirect: "manual", signal }),
-      catch: (cause) => unreached(url, cause)
-    }).pipe(Effect.timeoutOrElse({ duration: answerMaxMs, orElse: () => Effect.fail(unanswered(url, answerMaxMs)) }))
-    if (answered.includes(response.status)) return response
-    if (!moved.includes(response.status)) return yield* refusal(response, url, hub)
-    const next = URL.parse(response.headers.get("location") ?? "", url)
+    const answer = yield* ask(url, { ...headers, ...authorization(url, hub) }).pipe(
+      Effect.timeoutOrElse({ duration: answerMaxMs, orElse: () => Effect.fail(unanswered(url, answerMaxMs)) })
+    )
+    if (answered.includes(answer.status)) return answer
+    if (!moved.includes(answer.status)) return yield* refusal(answer, url, hub)
+    const next = URL.parse(answer.header("location") ?? "", url)
     if (next === null) return yield* refused(`${url.host} redirects to nowhere`)
     url = next
   }
   return yield* refused(`${first.host} redirects more than ${redirectsMax} times`)
 })
 
+const ask = Effect.fnUntraced(function* (url: URL, headers: Readonly<Record<string, string>>) {
+  const { request } = url.protocol === "https:" ? Https : Http
+  const sent = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      request(url, { headers: { ...headers, "accept-encoding": "identity", "user-agent": "parley" } }).end()
+    ),
+    (sent) => Effect.sync(() => sent.destroy())
+  )
+  return yield* Effect.callback<WebAnswer, GetFailed>((resume) => {
+    // Stays when the answer is there: what breaks later is told by the body.
+    sent.on("error", (cause) => resume(unreached(url, cause)))
+    sent.on("response", (response) => resume(Effect.succeed(answerOf(response))))
+  })
+})
+
+function answerOf(response: Http.IncomingMessage): WebAnswer {
+  return {
+    status: response.statusCode ?? 0,
+    header: (name) => response.headersDistinct[name]?.join(", "),
+    body: response[Symbol.asyncIterator]()
+  }
+}
+
 /** The next piece of a body; undefined after the last one. */
 export const nextPiece = (
-  reader: ReadableStreamDefaultReader<Uint8Array>,
+  body: AsyncIterator<Uint8Array>,
   { silenceMaxMs }: WebLimits
 ): Effect.Effect<Uint8Array | undefined, GetFailed> =>
-  Effect.tryPromise({ try: () => reader.read(), catch: lost }).pipe(
-    Effect.map(({ value }) => value),
+  Effect.tryPromise({ try: () => body.next(), catch: lost }).pipe(
+    Effect.map(({ done, value }) => (done === true ? undefined : value)),
     Effect.timeoutOrElse({
       duration: silenceMaxMs,
       orElse: () => Effect.fail(passing(`nothing came for ${silenceMaxMs / 1000} seconds`))
@@ -113,31 +140,27 @@ const silentWords: Readonly<Record<string, string>> = {
   ECONNREFUSED: "the connection was refused, nobody listens there",
   ENETUNREACH: "there is no way there",
   EHOSTUNREACH: "there is no way there",
-  ETIMEDOUT: "there was no answer",
-  UND_ERR_CONNECT_TIMEOUT: "there was no answer"
+  ETIMEDOUT: "there was no answer"
 }
 
-const cutCodes = ["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]
+const cutCodes = ["ECONNRESET", "EPIPE"]
 
 function lost(cause: unknown): GetFailed {
   return passing(`the connection was cut (${codeIn(cause)})`)
 }
 
-/** `fetch` hides the reason in the cause of a TypeError. */
 function codeIn(cause: unknown): string {
-  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-  if (!(inner instanceof Error)) return String(inner)
-  return "code" in inner && typeof inner.code === "string" ? inner.code : inner.message
+  if (!(cause instanceof Error)) return String(cause)
+  return "code" in cause && typeof cause.code === "string" ? cause.code : cause.message
 }
 
 function isTls(code: string): boolean {
   return /CERT|SIGNATURE|TLS|SSL|EPROTO/.test(code)
 }
 
-const refusal = Effect.fnUntraced(function* (response: Response, url: URL, hub: Hub) {
-  const { headers, status } = response
+const refusal = Effect.fnUntraced(function* ({ header, status }: WebAnswer, url: URL, hub: Hub) {
   const reason = `${url.host} answers ${status}${refusalWords(status, url, hub)}`
-  const retryAfterMs = retryAfter(headers.get("retry-after"), yield* Clock.currentTimeMillis)
+  const retryAfterMs = retryAfter(header("retry-after"), yield* Clock.currentTimeMillis)
   const isPassing = status === 429 || status === 408 || status >= 500
   return yield* new GetFailed({ reason, isPassing, isUnreached: false, retryAfterMs })
 })
@@ -154,8 +177,8 @@ function refusalWords(status: number, url: URL, { token, url: { origin } }: Hub)
 }
 
 /** Seconds or a date (RFC 9110, §10.2.3). */
-function retryAfter(text: string | null, nowMs: number): number | undefined {
-  if (text === null) return undefined
+function retryAfter(text: string | undefined, nowMs: number): number | undefined {
+  if (text === undefined) return undefined
   const ms = /^\d{1,9}$/.test(text.trim()) ? Number(text) * 1000 : Date.parse(text) - nowMs
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }
