@@ -10,8 +10,6 @@ export interface GgufHeader {
   readonly parameters: number
   /** That it was trained for, in tokens. */
   readonly contextTokens: number | undefined
-  /** How many files it is split into. */
-  readonly parts: number
 }
 
 /** The vocabulary is most of a header: 8 MB for 150,000 tokens. */
@@ -67,8 +65,7 @@ function parse(cursor: Cursor): GgufHeader | undefined {
     architecture,
     quantisation: fileTypes[String(said.get("general.file_type"))],
     parameters,
-    contextTokens: number(said.get(`${architecture}.context_length`)),
-    parts: number(said.get("split.count")) ?? 1
+    contextTokens: number(said.get(`${architecture}.context_length`))
   }
 }
 

@@ -71,7 +71,7 @@ test("what is here with the sum that the hub says is not fetched again", async (
 })
 
 test("what the repository does not have is told with what it has", async () => {
-  const hub = await startHub(entries)
+  const hub = await startHub([...entries, { path: "\u001b[2J-Q5_K_M.gguf" }])
   const pullOf = (reference: string) => pullHere({ dataDir: emptyDir(), reference, hub: hub.origin })
   const { reason } = await pullOf("hf:ann/some-GGUF:Q5_K_M")
   expect(reason).toMatch(/has no Q5_K_M\. There is:\n {2}some-Q4_K_M\.gguf {2}48\.8 KiB\n/)

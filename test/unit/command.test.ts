@@ -56,6 +56,20 @@ it.effect("help and version are answers: on stdout, exit code 0", () =>
   })
 )
 
+it.effect("`models` says how each of its commands is used, with its exit codes", () =>
+  Effect.gen(function* () {
+    for (const name of ["list", "pull", "use"]) {
+      const asked = yield* run(`models ${name} --help`)
+      expect(asked).toMatchObject({ code: 0, error: "", out: expect.stringMatching(/--data DIR[\s\S]*EXAMPLES/) })
+      expect(yield* run(`help models ${name}`)).toEqual(asked)
+    }
+    expect((yield* run("models --help")).out).toMatch(/Exit codes: 0 .* 2 .* 78 .* 130 /)
+    for (const typed of ["models", "models pul x", "models pull", "models use", "models pull x --sha 1"]) {
+      expect(yield* run(typed)).toMatchObject({ code: 2 })
+    }
+  })
+)
+
 it.effect("what parley does not know is named with its nearest, exit code 2, and nothing starts", () =>
   Effect.gen(function* () {
     const cases = { strat: "start", "start --prot 1": "--port", hlep: "help", "start --prot=1": "--port" }

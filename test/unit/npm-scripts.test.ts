@@ -31,7 +31,7 @@ test("a Node that is too old for our sources is told, in one line", () => {
   expect(spawnSync(process.execPath, typed.slice(2), { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" })
 })
 
-test("the engine that package.json asks for is the one that the command does", () => {
+test("npx parley asks for the Node that package.json asks for", () => {
   const { bin, engines } = JSON.parse(read("package.json"))
   expect([bin.parley, engines.node]).toEqual(["bin/parley.js", expect.stringMatching(/^>=24\./)])
 })

@@ -152,7 +152,7 @@ const receive = Effect.fnUntraced(function* (
 const magic = Buffer.from("GGUF")
 
 function notGguf({ source }: Wanted, bytes: Buffer): ModelTrouble {
-  const beginning = JSON.stringify(bytes.subarray(0, 24).toString("latin1"))
+  const beginning = JSON.stringify(bytes.subarray(0, 24).toString("latin1").replace(/\p{C}/gu, "?"))
   return new ModelTrouble({ reason: `${source} is not a GGUF file: it begins with ${beginning}, not with "GGUF".` })
 }
 

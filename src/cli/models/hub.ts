@@ -58,7 +58,7 @@ const filesOf = Effect.fnUntraced(function* (hub: Hub, first: URL, limits: WebLi
     const entries = yield* decoded(Entries, body, url)
     files.push(
       ...entries
-        .filter(({ path, type }) => type === "file" && /\.gguf$/i.test(path))
+        .filter(({ path, type }) => type === "file" && /\.gguf$/i.test(path) && !/\p{C}/u.test(path))
         .map(({ lfs, path, size }) => ({ path, sizeBytes: lfs?.size ?? size, sha256: sha256Of(lfs?.oid) }))
     )
     // A listing that goes on says where (RFC 8288).
@@ -101,7 +101,7 @@ function isOf(path: string, quantisation: string): boolean {
 function listed(files: ReadonlyArray<HubFile>): string {
   const lines = files.slice(0, listedMax).map(({ path, sizeBytes }) => `  ${path}  ${bytesText(sizeBytes)}`)
   const more = files.length > listedMax ? [`  and ${files.length - listedMax} more`] : []
-  return ["", ...lines, ...more].join("\n").replace(/[^\P{C}\n]/gu, "?")
+  return ["", ...lines, ...more].join("\n")
 }
 
 interface Answer {

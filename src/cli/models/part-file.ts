@@ -40,10 +40,14 @@ export interface PartFile {
 
 const ticketMaxBytes = 65_536
 
-/** Takes what an earlier process left when `isOurs` of its ticket; otherwise it begins with nothing. */
+/**
+ * Takes what an earlier process left when `isOurs` of its ticket; otherwise it begins with nothing. `reading` is told
+ * how many bytes are read again: at some hundred MB a second.
+ */
 export const openPart = Effect.fn("openPart")(function* (
   path: string,
-  isOurs: (ticket: Ticket) => boolean
+  isOurs: (ticket: Ticket) => boolean,
+  reading: (bytes: number) => Effect.Effect<void>
 ): Effect.fn.Return<PartFile, ModelTrouble, Scope.Scope> {
   const handle = yield* Effect.acquireRelease(
     attempt(path, () => openOrCreate(path)),
@@ -51,7 +55,11 @@ export const openPart = Effect.fn("openPart")(function* (
   )
   const state: State = { path, handle, ticket: undefined, bytes: 0, hash: createHash("sha256") }
   const found = yield* Effect.promise(() => readTicket(`${path}.json`))
-  if (found !== undefined && isOurs(found)) yield* attempt(path, () => readAgain(state, found))
+  const { size } = yield* attempt(path, () => handle.stat())
+  if (found !== undefined && isOurs(found) && size <= found.sizeBytes) {
+    yield* reading(size)
+    yield* attempt(path, () => readAgain(state, found))
+  }
   return {
     path,
     ticket: () => state.ticket,
@@ -100,8 +108,6 @@ async function readTicket(path: string): Promise<Ticket | undefined> {
 }
 
 async function readAgain(state: State, ticket: Ticket): Promise<void> {
-  const { size } = await state.handle.stat()
-  if (size > ticket.sizeBytes) return
   for await (const piece of createReadStream(state.path, { highWaterMark: 1024 * 1024 })) {
     state.hash.update(piece as Buffer)
     state.bytes += (piece as Buffer).length

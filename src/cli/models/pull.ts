@@ -14,6 +14,7 @@ import { findInHub } from "./hub.ts"
 import { type ModelRecord, readRecord, writeRecord } from "./model-record.ts"
 import { fileWords, ModelTrouble } from "./model-trouble.ts"
 import { openPart, type PartFile, removeFiles } from "./part-file.ts"
+import { bytesText } from "./quantity.ts"
 import { addressText, fileNameOf, parseReference } from "./reference.ts"
 import type { Hub } from "./web-get.ts"
 
@@ -34,6 +35,8 @@ export interface Pulled {
   readonly wasHere: boolean
 }
 
+/** To be read again it takes longer than a person waits without a word. */
+const largeBytes = 256 * 1024 * 1024
 /** Of other accounts than ours only those that may pass the data directory can read it. */
 const modelsDirMode = 0o755
 
@@ -58,7 +61,8 @@ export const pull = Effect.fn("pull")(function* (
   if (here !== undefined && here.sha256 === wanted.sha256) return { file, record: here, wasHere: true }
   const part = yield* openPart(
     `${file}.part`,
-    ({ sha256, source }) => source === wanted.source && sha256 === wanted.sha256
+    ({ sha256, source }) => source === wanted.source && sha256 === wanted.sha256,
+    (bytes) => (bytes < largeBytes ? Effect.void : watcher.note(`Reading the ${bytesText(bytes)} that are here …`))
   )
   const validatorHere = wanted.sha256 === undefined ? here?.validator : undefined
   const outcome = yield* download({ ...wanted, validatorHere }, part, hub, watcher, limits)
