@@ -81,7 +81,7 @@ const start = Effect.fn("start")(function* (
   if (others.length > 0) {
     yield* Effect.logWarning(`only the first model, ${first?.name}, is used; this version runs one`)
   }
-  const model = yield* openModel(first, config.dataDir)
+  const model = yield* openModel(first)
   yield* watch(model.opened)
   const layers = layerJournal({ owner: randomId(), limits: writerLimits }).pipe(
     Layer.provideMerge(layerDatabase({ url, ...databaseLimits }, config.durability)),

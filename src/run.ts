@@ -6,20 +6,22 @@ import { runCommand, StartTrouble } from "./cli/command.ts"
 import type { Config } from "./cli/config-schema.ts"
 import { demo } from "./cli/demo.ts"
 import { doctor, Unhealthy } from "./cli/doctor.ts"
+import { exitCodes } from "./cli/exit-codes.ts"
 import { layerLogging } from "./cli/logging.ts"
 import { serve } from "./parley.ts"
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }
 
 /** The first SIGTERM or SIGINT drains; the second one ends the process at once. */
-const stopped = Effect.callback<void>((resume) => {
-  const stop = () => {
-    process.once("SIGINT", () => process.exit(130))
-    process.once("SIGTERM", () => process.exit(143))
-    resume(Effect.void)
+const interrupted = Effect.callback<"SIGINT" | "SIGTERM">((resume) => {
+  const stop = (signal: "SIGINT" | "SIGTERM") => {
+    process.once("SIGINT", () => process.exit(exitCodes.SIGINT))
+    process.once("SIGTERM", () => process.exit(exitCodes.SIGTERM))
+    resume(Effect.succeed(signal))
   }
   for (const signal of ["SIGINT", "SIGTERM"]) process.removeAllListeners(signal).once(signal, stop)
 })
+const stopped = Effect.asVoid(interrupted)
 
 const logged = <A>(config: Config, effect: Effect.Effect<A, StartTrouble>) =>
   Effect.provide(effect, layerLogging({ debug: config.debug, dir: config.logs.dir })).pipe(
@@ -30,6 +32,7 @@ const program = runCommand({
   typed: process.argv.slice(2),
   environment: process.env,
   version,
+  interrupted,
   start: (config) =>
     logged(config, serve({ config, stopped, ready: (address) => Effect.logInfo(`Parley is ready: ${address}`) })),
   demo: (given) =>

@@ -9,12 +9,15 @@ import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type { ConfigError } from "./config.ts"
 import type { Environment } from "./config-document.ts"
+import { configFlags, written } from "./config-flags.ts"
 import { loadConfig } from "./config-load.ts"
 import type { Config } from "./config-schema.ts"
 import type { DoctorOptions, Unhealthy } from "./doctor.ts"
+import { exitCodes } from "./exit-codes.ts"
+import type { ModelTrouble } from "./models/model-trouble.ts"
+import { modelsCommand } from "./models-command.ts"
 
 /** The server cannot start, for a reason outside of its code: `reason` says what, where, and the mend. */
 export class StartTrouble extends Data.TaggedError("StartTrouble")<{
@@ -33,15 +36,8 @@ export interface CommandOptions<R> {
   readonly demo: (config: Config) => Effect.Effect<void, StartTrouble, R>
   /** Prints what is wrong, and how it is mended. */
   readonly doctor: (options: DoctorOptions) => Effect.Effect<void, Unhealthy, R>
-}
-
-const exitCodes = {
-  ok: 0,
-  trouble: 1,
-  /** As shells have it. */
-  usage: 2,
-  /** EX_CONFIG of sysexits.h: starting again cannot help. */
-  config: 78
+  /** Completes at the first SIGINT or SIGTERM. */
+  readonly interrupted: Effect.Effect<"SIGINT" | "SIGTERM">
 }
 
 /** Runs what was typed and gives the exit code. Answers are on stdout, what is wrong is on stderr, without a stack. */
@@ -58,25 +54,13 @@ export const runCommand = <R>(options: CommandOptions<R>): Effect.Effect<number,
   )
 }
 
-type Failure = CliError | ConfigError | StartTrouble | Unhealthy
+type Failure = CliError | ConfigError | StartTrouble | ModelTrouble | Unhealthy
 
 function parley<R>(
-  { demo, doctor, environment, start, version: ours }: CommandOptions<R>,
+  { demo, doctor, environment, interrupted, start, version: ours }: CommandOptions<R>,
   run: (typed: ReadonlyArray<string>) => Effect.Effect<void, Failure, R | Command.Environment>
 ) {
-  const flag = (name: string, hint: string, description: string) =>
-    Flag.String(name).pipe(Flag.withMetavar(hint), Flag.withDescription(description), Flag.optional)
-  const flags = {
-    config: flag(
-      "config",
-      "FILE",
-      "The configuration file. Without it: PARLEY_CONFIG, else parley.yaml, if there is one."
-    ),
-    port: flag("port", "N", "The port to listen on. Without it: PORT, the file, 8080."),
-    host: flag("host", "H", "The address to listen on. Without it: HOST, the file, 127.0.0.1."),
-    data: flag("data", "DIR", "Where everything is kept. Without it: PARLEY_DATA, the file, .parley.")
-  }
-  const startCommand = Command.make("start", flags, (given) =>
+  const startCommand = Command.make("start", configFlags, (given) =>
     Effect.flatMap(loadConfig(environment, written(given)), start)
   ).pipe(
     Command.withDescription("Run the server until it is told to stop (Ctrl-C, SIGTERM)."),
@@ -89,7 +73,7 @@ function parley<R>(
       { command: "HOST=0.0.0.0 PARLEY_TOKEN=… parley start", description: "Open to other machines" }
     ])
   )
-  const demoCommand = Command.make("demo", flags, (given) =>
+  const demoCommand = Command.make("demo", configFlags, (given) =>
     Effect.flatMap(loadConfig(environment, written(given)), demo)
   ).pipe(
     Command.withDescription("Try it here: a server with an account of its own, and this terminal as the messenger."),
@@ -99,11 +83,11 @@ function parley<R>(
     ])
   )
   const json = Flag.Boolean("json").pipe(Flag.withDescription("One JSON document."), Flag.withDefault(false))
-  const doctorCommand = Command.make("doctor", { ...flags, json }, ({ json: isJson, ...given }) =>
+  const doctorCommand = Command.make("doctor", { ...configFlags, json }, ({ json: isJson, ...given }) =>
     doctor({ environment, flags: written(given), version: ours, isJson })
   ).pipe(Command.withDescription("Check everything, and say how to mend what is wrong. Exit code 1: there is trouble."))
-  const topic = Argument.String("command").pipe(Argument.optional)
-  const help = Command.make("help", { topic }, (given) => run([...Option.toArray(given.topic), "--help"])).pipe(
+  const topic = Argument.String("command").pipe(Argument.variadic())
+  const help = Command.make("help", { topic }, (given) => run([...given.topic, "--help"])).pipe(
     Command.withDescription("Say how parley, or one of its commands, is used.")
   )
   const version = Command.make("version", {}, () => run(["--version"])).pipe(
@@ -112,16 +96,15 @@ function parley<R>(
   return Command.make("parley").pipe(
     Command.withDescription("A self-hosted assistant: people write, a model on this machine answers."),
     Command.withExamples([{ command: "parley start", description: "Web chat and API at http://127.0.0.1:8080" }]),
-    Command.withSubcommands([startCommand, demoCommand, doctorCommand, help, version])
+    Command.withSubcommands([
+      startCommand,
+      demoCommand,
+      modelsCommand(environment, interrupted),
+      doctorCommand,
+      help,
+      version
+    ])
   )
-}
-
-/** Only the flags that were given. */
-function written<K extends string>(flags: Readonly<Record<K, Option.Option<string>>>): Partial<Record<K, string>> {
-  const given = Object.entries<Option.Option<string>>(flags).flatMap(([name, value]) =>
-    Option.isSome(value) ? [[name, value.value]] : []
-  )
-  return Object.fromEntries(given)
 }
 
 /** Help that was not asked for would push the one line that matters off the screen. */
@@ -146,6 +129,8 @@ function explain(failure: Failure): Effect.Effect<number> {
       return Effect.as(Console.error(`parley cannot start: ${failure.reason}`), failure.exitCode ?? exitCodes.trouble)
     case "Unhealthy":
       return Effect.succeed(exitCodes.trouble)
+    case "ModelTrouble":
+      return Effect.as(Console.error(`parley models: ${failure.reason}`), failure.exitCode ?? exitCodes.trouble)
     default:
       // The presenter has said it.
       return Effect.succeed(exitCodes.usage)

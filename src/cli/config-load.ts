@@ -15,22 +15,43 @@ const reasons: Readonly<Record<string, string>> = {
   PermissionDenied: "this user may not read it"
 }
 
+export interface ConfigText {
+  readonly path: string
+  /** Undefined where there is no such file. */
+  readonly text: string | undefined
+}
+
 /** `config` is the path of `--config`; without it and PARLEY_CONFIG, a missing `parley.yaml` is no error. */
 export const loadConfig = Effect.fn("loadConfig")(function* (
   environment: Environment,
   flags: Flags & { readonly config?: string }
 ): Effect.fn.Return<Config, ConfigError, FileSystem.FileSystem> {
-  const named = namedPath(environment, flags.config)
-  const text = yield* readText(named?.path ?? defaultPath).pipe(
+  const { path, text } = yield* readConfigText(environment, flags.config, "unless-named")
+  return yield* parsed({ path, text }, environment, flags)
+})
+
+/** The configuration that a text would be, wherever it stands. */
+export const parsed = ({ path, text }: ConfigText, environment: Environment, flags: Flags) =>
+  Effect.fromResult(parseConfig({ environment, file: text === undefined ? undefined : { name: path, text }, flags }))
+
+/** `mayBeMissing`: whether a file that is not there is no error, also when somebody named it. */
+export const readConfigText = Effect.fn("readConfigText")(function* (
+  environment: Environment,
+  flag: string | undefined,
+  mayBeMissing: "always" | "unless-named"
+): Effect.fn.Return<ConfigText, ConfigError, FileSystem.FileSystem> {
+  const named = namedPath(environment, flag)
+  const path = named?.path ?? defaultPath
+  const text = yield* readText(path).pipe(
     Effect.catchTag("PlatformError", (error) => {
-      if (error.reason._tag === "NotFound" && named === undefined) return Effect.succeed(undefined)
+      const isFine = mayBeMissing === "always" || named === undefined
+      if (error.reason._tag === "NotFound" && isFine) return Effect.succeed(undefined)
       const who = named === undefined ? "" : `, which ${named.by} names,`
       const why = reasons[error.reason._tag] ?? error.reason._tag
-      return Effect.fail(ConfigError.of([`${named?.path ?? defaultPath}${who} cannot be read: ${why}`]))
+      return Effect.fail(ConfigError.of([`${path}${who} cannot be read: ${why}`]))
     })
   )
-  const file = text === undefined ? undefined : { name: named?.path ?? defaultPath, text }
-  return yield* Effect.fromResult(parseConfig({ environment, file, flags }))
+  return { path, text }
 })
 
 function namedPath(environment: Environment, flag: string | undefined) {

@@ -5,13 +5,13 @@
  *   F2. No problem shows the value of a secret, nor any text of the file but its keys.
  *   F3. Any text at all gives a `Config` or a `ConfigError`.
  */
-import { isIPv4 } from "node:net"
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type ConfigDocument, type Environment, type Path, readDocument } from "./config-document.ts"
 import { nameOf, type Origin, printable, problemsOf } from "./config-problems.ts"
 import { type Config, ConfigFile } from "./config-schema.ts"
+import { isLoopbackHost } from "./loopback-host.ts"
 
 export interface ConfigInput {
   /** The text of the file, and how messages call it; undefined where there is no file. */
@@ -129,7 +129,7 @@ function contradictionsOf(config: Config, originOf: (path: Path) => Origin): Rea
       return first === index ? [] : [`${at([list, index, key])}: ${at([list, first])} has the same ${key}`]
     })
   const open =
-    isLoopback(config.host) || config.token !== undefined
+    isLoopbackHost(config.host) || config.token !== undefined
       ? []
       : [
           `${at(["host"])}: other machines can reach this address, and there is no token. ` +
@@ -148,8 +148,4 @@ function contradictionsOf(config: Config, originOf: (path: Path) => Origin): Rea
       config.models.map(({ name }) => name)
     )
   ]
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."))
 }

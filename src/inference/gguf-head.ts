@@ -11,6 +11,7 @@ import { type FileHandle, open } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import { ggmlTypes } from "./ggml-types.ts"
 import { ggufProblem } from "./gguf-file.ts"
+import { fileTypes } from "./gguf-file-types.ts"
 
 export interface GgufHead {
   /** Numbers, texts, truths, and lists of at most `listMax` numbers. */
@@ -20,7 +21,7 @@ export interface GgufHead {
   readonly parameters: number
   /** Of the weights alone. */
   readonly weightBytes: number
-  /** The type that most weights have. */
+  /** `Q4_K_M`: of the mixture, as the file says; where it does not, the type that most weights have. */
   readonly quantisation: string
   /** The length that the file must have. */
   readonly endBytes: number
@@ -128,7 +129,10 @@ function parse(cursor: Cursor): GgufHead {
     listLengths,
     parameters: sum(tensors.map(({ weights }) => weights)),
     weightBytes: sum(tensors.map(({ bytes }) => bytes)),
-    quantisation: [...byType].toSorted(([, a], [, b]) => b - a)[0]?.[0] ?? "none",
+    quantisation:
+      fileTypes[String(metadata.get("general.file_type"))] ??
+      [...byType].toSorted(([, a], [, b]) => b - a)[0]?.[0] ??
+      "none",
     endBytes: tensors.reduce((end, { bytes, offset }) => Math.max(end, dataAt + offset + bytes), dataAt)
   }
 }

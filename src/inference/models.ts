@@ -1,15 +1,12 @@
 /** The engine that a model's configuration names. */
-import { existsSync } from "node:fs"
-import { mkdir } from "node:fs/promises"
-import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { type Background, openInBackground } from "./background.ts"
-import { EngineBroken, type OpenEngine } from "./engine.ts"
+import type { OpenEngine } from "./engine.ts"
 import { openLlama } from "./llama.ts"
 import { openOpenai } from "./openai.ts"
-import { writeRandomModel } from "./random-model.ts"
 
 export type ModelSpec = LlamaSpec | OpenaiSpec
 
@@ -37,23 +34,24 @@ const progressMaxMs = 30_000
 const loadMaxMs = 300_000
 const openaiLimits = { connectMaxMs: 5_000, firstTokenMaxMs: 120_000, nextTokenMaxMs: 30_000 }
 
-/** What runs where no model is configured. */
-export const builtIn = (dataDir: string): LlamaSpec => ({
+/** What runs where no model is configured: the guide, which is small, knows little and says so (models/guide.md). */
+export const builtIn: LlamaSpec = {
   name: "built-in",
   engine: "llama",
-  file: join(dataDir, "random.gguf"),
+  file: fileURLToPath(new URL("../../models/guide.gguf", import.meta.url)),
   slots: 4,
   contextTokens: 1024
-})
-
-/** Opens the model in the background; without a configuration, a tiny random one that is made in `dataDir`. */
-export const openModel = (
-  spec: ModelSpec | undefined,
-  dataDir: string
-): Effect.Effect<Background, never, Scope.Scope> => {
-  const { name, slots } = spec ?? builtIn(dataDir)
-  return openInBackground({ name, slotsMax: slots, open: spec === undefined ? openBuiltIn(dataDir) : openSpec(spec) })
 }
+
+/** Opens the model in the background; without a configuration, the guide. */
+export const openModel = (spec: ModelSpec | undefined): Effect.Effect<Background, never, Scope.Scope> => {
+  const { name, slots } = spec ?? builtIn
+  const open = spec === undefined ? Effect.andThen(Effect.logInfo(aboutBuiltIn), openSpec(builtIn)) : openSpec(spec)
+  return openInBackground({ name, slotsMax: slots, open })
+}
+
+const aboutBuiltIn =
+  "no model is configured: the built-in guide answers, which knows Parley and little else. PARLEY_MODEL names another"
 
 export function openSpec(spec: ModelSpec): OpenEngine {
   if (spec.engine === "openai") {
@@ -71,20 +69,3 @@ export function openSpec(spec: ModelSpec): OpenEngine {
   const graphics = gpu === undefined || gpu === false ? false : "auto"
   return openLlama({ name, file, slotsMax: slots, contextTokens, gpu: graphics, progressMaxMs, loadMaxMs })
 }
-
-/** Until a trained model ships with Parley: it babbles, through the same engine as any other. */
-const openBuiltIn = Effect.fn("openBuiltIn")(function* (dataDir: string) {
-  const spec = builtIn(dataDir)
-  yield* Effect.logWarning(
-    "no model is configured: a tiny random one answers, in babble. Set PARLEY_MODEL to a GGUF file"
-  )
-  yield* Effect.tryPromise({
-    try: async () => {
-      await mkdir(dataDir, { recursive: true, mode: 0o700 })
-      if (!existsSync(spec.file)) await writeRandomModel(spec.file)
-    },
-    catch: (cause) =>
-      new EngineBroken({ model: spec.name, reason: `${spec.file} could not be written: ${String(cause)}` })
-  })
-  return yield* openSpec(spec)
-})

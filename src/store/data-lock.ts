@@ -1,66 +1,36 @@
-/**
- * One Parley per data directory: a file that names its holder, and is worth nothing once the holder is dead.
- *
- *   L1. Of any number that start together exactly one holds the lock; the others are refused, and told who holds it.
- *   L2. The lock of a dead holder is taken over, whatever killed it, and whoever has its pid since.
- *   L3. Nobody but its holder removes the lock of a live one.
- *   L4. A copy of a data directory is not locked by whoever holds the original.
- *
- * Node has no flock. The file appears whole (a link to a finished one), so a reader never sees half of it. Between
- * finding a lock stale and replacing it, somebody else may have replaced it: whoever wants to replace it first locks
- * the replacing, by the same rules, under a name made from the stale content.
- */
-import { createHash, randomUUID } from "node:crypto"
-import {
-  chmodSync,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync
-} from "node:fs"
+/** One Parley per data directory. */
+import { chmodSync, existsSync, mkdirSync } from "node:fs"
 import { dirname, join } from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { DatabaseTrouble, inWords } from "./database-trouble.ts"
-import { identify, isRunning, type ProcessIdentity } from "./process-identity.ts"
+import { holdLock, lockHolder } from "./lock-file.ts"
+import type { ProcessIdentity } from "./process-identity.ts"
 
 export const lockName = "parley.lock"
-
-/** How long to wait for others that are replacing a stale lock: each needs a few file operations. */
-const replaceMaxMs = 2_000
-const replacePollMs = 10
-
-interface Lock {
-  readonly path: string
-  /** What the file says: the holder, and a nonce that makes it unlike any other lock. */
-  readonly content: string
-}
 
 /** Holds the data directory, which it creates if need be, until the scope closes. */
 export const holdDataDir = Effect.fn("DataLock.hold")(function* (
   dataDir: string,
   dirMode: number
 ): Effect.fn.Return<void, DatabaseTrouble, Scope.Scope> {
-  const path = join(dataDir, lockName)
   yield* Effect.try({
     try: () => makeDir(dataDir, dirMode),
     catch: (error) => unusable(dataDir, error)
   })
-  yield* Effect.acquireRelease(take(path, dataDir), (lock) => Effect.sync(() => release(lock)))
+  yield* holdLock(join(dataDir, lockName)).pipe(
+    Effect.catchTags({
+      LockHeld: ({ pid }) => Effect.fail(heldBy(pid, dataDir)),
+      LockUnusable: ({ cause }) => Effect.fail(unusable(dataDir, cause))
+    })
+  )
 })
 
 /** Who holds it; undefined when nobody does, or only somebody who is dead. */
-export function holderOf(dataDir: string): ProcessIdentity | undefined {
-  const holder = parse(readIfThere(join(dataDir, lockName)) ?? "", statSync(dataDir).ino)
-  return holder !== undefined && isRunning(holder) ? holder : undefined
-}
+export const holderOf = (dataDir: string): ProcessIdentity | undefined => lockHolder(join(dataDir, lockName))
 
 /** As `recursive` of Node's mkdir, which turns for ever under /proc, and with a mode that no umask takes from. */
-function makeDir(path: string, mode: number): void {
+export function makeDir(path: string, mode: number): void {
   if (existsSync(path)) return
   makeDir(dirname(path), mode)
   try {
@@ -68,75 +38,6 @@ function makeDir(path: string, mode: number): void {
     chmodSync(path, mode)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
-  }
-}
-
-const take = Effect.fnUntraced(function* (path: string, dataDir: string) {
-  for (let waitedMs = 0; ; waitedMs += replacePollMs) {
-    const found = yield* Effect.try({ try: () => tryTake(path), catch: (error) => unusable(dataDir, error) })
-    if ("content" in found) return found
-    if ("pid" in found) return yield* heldBy(found.pid, dataDir)
-    if (waitedMs >= replaceMaxMs) return yield* unusable(dataDir, `${path} changes all the time`)
-    yield* Effect.sleep(replacePollMs)
-  }
-})
-
-const contended = { contended: true } as const
-
-/** The lock, or its live holder; `contended` when others are replacing it at this moment. */
-function tryTake(path: string): Lock | ProcessIdentity | typeof contended {
-  const dir = statSync(dirname(path)).ino
-  const mine: Lock = { path, content: JSON.stringify({ ...identify(process.pid), dir, nonce: randomUUID() }) }
-  if (put(mine, linkSync)) return mine
-  const stale = readIfThere(path)
-  if (stale === undefined) return contended
-  const holder = parse(stale, dir)
-  if (holder !== undefined && isRunning(holder)) return holder
-
-  const turn = tryTake(`${path}.${createHash("sha256").update(stale).digest("hex").slice(0, 16)}`)
-  if (!("content" in turn)) return contended
-  try {
-    return readIfThere(path) === stale && put(mine, renameSync) ? mine : contended
-  } finally {
-    release(turn)
-  }
-}
-
-/** False when the lock exists already, which only `linkSync` minds. */
-function put({ content, path }: Lock, place: (from: string, to: string) => void): boolean {
-  const whole = `${path}.${randomUUID().slice(0, 8)}`
-  try {
-    writeFileSync(whole, content, { mode: 0o600, flag: "wx" })
-    place(whole, path)
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
-    throw error
-  } finally {
-    rmSync(whole, { force: true })
-  }
-}
-
-function release({ content, path }: Lock): void {
-  if (readIfThere(path) === content) rmSync(path, { force: true })
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8")
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
-    throw error
-  }
-}
-
-/** Undefined for what a power cut left of a lock, and for the lock in a copy of a directory that is in use. */
-function parse(content: string, inDir: number): ProcessIdentity | undefined {
-  try {
-    const { dir, pid, started } = JSON.parse(content)
-    return dir === inDir && Number.isInteger(pid) && typeof started === "string" ? { pid, started } : undefined
-  } catch {
-    return undefined
   }
 }
 

@@ -37,7 +37,7 @@ test("without a configured model the built-in one is measured, and nothing is ma
   const { code, faults, of } = await examine({})
   expect({ code, faults }).toEqual({ code: 0, faults: [] })
   expect(of("model.built-in")).toMatchObject({ level: "note", mend: expect.stringContaining("PARLEY_MODEL") })
-  expect(of("model.file")?.saw).toMatch(/^built-in is \.parley\/random\.gguf “parley-random”: llama, /)
+  expect(of("model.file")?.saw).toMatch(/^built-in is \/.*\/models\/guide\.gguf “parley-guide”: llama, /)
   expect(of("model.speed")?.level).toBe("ok")
   expect(of("data")?.saw).toContain("not there yet")
 })

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
 import fc from "fast-check"
+import { GgufFileType } from "node-llama-cpp"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { encodeGguf, type GgufValue } from "../../src/inference/gguf.ts"
 import { parseGgufHead, readGgufHead } from "../../src/inference/gguf-head.ts"
@@ -96,4 +97,15 @@ test("H3: a file that ends before its last tensor does is known by its head", as
   expect(await Effect.runPromise(Effect.flip(readGgufHead(model)))).toEqual({
     problem: "is GGUF of version 2021161080; 2 and 3 are known"
   })
+})
+
+test("the names of the mixtures are llama.cpp's", () => {
+  const codes = Object.values(GgufFileType).filter((value) => typeof value === "number")
+  expect(codes.length).toBeGreaterThan(30)
+  const removed = [4, 5, 6, 33, 34, 35]
+  for (const code of codes.filter((code) => !removed.includes(code))) {
+    const head = parseGgufHead(encodeGguf({ "general.file_type": { type: "u32", value: code } }, []))
+    const name = GgufFileType[code]?.replace(/^(MOSTLY|ALL)_|_MOE$/g, "")
+    expect([code, head]).toMatchObject([code, { quantisation: name }])
+  }
 })

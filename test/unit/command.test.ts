@@ -18,7 +18,8 @@ const run = Effect.fnUntraced(
         return given.trouble ?? Effect.void
       },
       demo: () => Effect.die("nobody asked for it"),
-      doctor: () => Effect.die("nobody asked for it")
+      doctor: () => Effect.die("nobody asked for it"),
+      interrupted: Effect.never
     })
     const out = (yield* TestConsole.logLines).join("\n")
     const error = (yield* TestConsole.errorLines).join("\n")
@@ -52,6 +53,20 @@ it.effect("help and version are answers: on stdout, exit code 0", () =>
     }
     for (const typed of ["--version", "version"]) {
       expect(yield* run(typed)).toMatchObject({ code: 0, out: expect.stringContaining("1.2.3") })
+    }
+  })
+)
+
+it.effect("`models` says how each of its commands is used, with its exit codes", () =>
+  Effect.gen(function* () {
+    for (const name of ["list", "pull", "use"]) {
+      const asked = yield* run(`models ${name} --help`)
+      expect(asked).toMatchObject({ code: 0, error: "", out: expect.stringMatching(/--data DIR[\s\S]*EXAMPLES/) })
+      expect(yield* run(`help models ${name}`)).toEqual(asked)
+    }
+    expect((yield* run("models --help")).out).toMatch(/Exit codes: 0 .* 2 .* 78 .* 130 /)
+    for (const typed of ["models", "models pul x", "models pull", "models use", "models pull x --sha 1"]) {
+      expect(yield* run(typed)).toMatchObject({ code: 2 })
     }
   })
 )

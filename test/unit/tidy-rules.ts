@@ -63,7 +63,7 @@ export const bans: ReadonlyArray<Ban> = [
       "src/domain/random-id.ts": "it is the port",
       "src/inference/random-model.ts": "the name of an unfinished file, which two processes may not share",
       "src/store/cluster.ts": "the password of the embedded database",
-      "src/store/data-lock.ts": "a lock must differ from one that the same process left behind"
+      "src/store/lock-file.ts": "a lock must differ from one that the same process left behind"
     }
   },
   { pattern: /\b(it|test|describe)(\.\w+)*\.(skip|only|to\u0064o)\b/, reason: "run it or delete it" }

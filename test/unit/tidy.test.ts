@@ -168,7 +168,7 @@ test("banned words are let be in texts, comments and the names of others", () =>
   }
   expect(words("setTimeout(f, 1)", "test/e2e/a.test.ts")).toEqual([])
   expect(words("randomUUID()", "test/unit/a.test.ts")).toEqual([])
-  expect(words("randomUUID()", "src/store/data-lock.ts")).toEqual([])
+  expect(words("randomUUID()", "src/store/lock-file.ts")).toEqual([])
 })
 
 test("long files, long lines and long functions are caught", () => {

@@ -5,8 +5,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { toleranceMs } from "../../adapters/webhook/signature.ts"
-import { isLoopback } from "../config.ts"
 import type { ChannelConfig } from "../config-schema.ts"
+import { isLoopbackHost } from "../loopback-host.ts"
 import { type Finding, type Findings, ok } from "./finding.ts"
 import { answerMaxMs, codeOf, get, inWords, isCertificate, NoAnswer } from "./get.ts"
 import type { Site } from "./site.ts"
@@ -93,7 +93,7 @@ function clock(account: string, url: URL, skewMs: number | undefined): Findings 
 
 function plain(account: string, url: URL): Findings {
   const host = url.hostname.replace(/^\[|\]$/g, "")
-  if (url.protocol === "https:" || isLoopback(host)) return []
+  if (url.protocol === "https:" || isLoopbackHost(host)) return []
   return [
     {
       id: "callback.plain",

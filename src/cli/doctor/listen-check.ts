@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { isLoopback } from "../config.ts"
 import type { Config } from "../config-schema.ts"
+import { isLoopbackHost } from "../loopback-host.ts"
 import { type Fault, type Finding, type Findings, ok } from "./finding.ts"
 import type { RunningServer, Site } from "./site.ts"
 
@@ -91,7 +91,7 @@ function openness({ allowedHosts, host, token }: Config): Findings {
     why: "Whoever guesses it reads and writes everything.",
     mend: "Set a longer one: export PARLEY_TOKEN=$(openssl rand -hex 32)"
   }
-  if (isLoopback(host)) return isShort ? [weak] : [ok("token", `Only this machine reaches ${host}.`)]
+  if (isLoopbackHost(host)) return isShort ? [weak] : [ok("token", `Only this machine reaches ${host}.`)]
   const names: Finding = {
     id: "hosts.none",
     level: "note",

@@ -1,7 +1,5 @@
 /** The model of a file: what it is, whether it fits into this machine, and how fast it answers here. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
-import { loadavg, tmpdir } from "node:os"
-import { join } from "node:path"
+import { loadavg } from "node:os"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -9,7 +7,6 @@ import { type GgufHead, readGgufHead } from "../../inference/gguf-head.ts"
 import { type MemoryNeeded, type ModelShape, memoryNeeded, shapeOf } from "../../inference/memory-needed.ts"
 import { readableTokensPerSecond } from "../../inference/model-sizes.ts"
 import { builtIn, type LlamaSpec, openSpec } from "../../inference/models.ts"
-import { writeRandomModel } from "../../inference/random-model.ts"
 import { measureSpeed } from "../../inference/speed.ts"
 import { threadsHere } from "../../inference/threads.ts"
 import type { Config } from "../config-schema.ts"
@@ -29,7 +26,7 @@ export const checkModel = Effect.fn("checkModel")(function* (
   const [first, ...others] = config.models
   const unused = others.length === 0 ? [] : [unusedFinding(first?.name)]
   if (first?.engine === "openai") return [...(yield* checkModelServer(first)), ...unused]
-  const spec = first ?? (yield* standIn(config.dataDir))
+  const spec = first ?? builtIn
   const read = yield* Effect.result(readGgufHead(spec.file))
   if (Result.isFailure(read)) return [badFile(spec.file, read.failure.problem), ...unused]
   const { fileBytes, head } = read.success
@@ -39,9 +36,8 @@ export const checkModel = Effect.fn("checkModel")(function* (
   const isLoaded = site.server?.isOurs === true && site.server.parts["model"] === "up"
   const memory = memoryFinding({ needed, spec, machine, isLoaded })
   const known = [
-    // The stand-in is described as the file that it stands for.
-    file(first ?? builtIn(config.dataDir), head, shape, fileBytes),
-    ...(first === undefined ? [babble] : []),
+    file(spec, head, shape, fileBytes),
+    ...(first === undefined ? [guide] : []),
     context(spec, shape),
     memory,
     threads(threadsHere(), machine)
@@ -62,18 +58,6 @@ const unusedFinding = (first: string | undefined): Finding => ({
   mend: "Take the others out of the list, or put the one that is to run first."
 })
 
-/** The built-in model is made by the first start; until then, and only for this check, in a folder of its own. */
-const standIn = Effect.fnUntraced(function* (dataDir: string) {
-  const spec = builtIn(dataDir)
-  if (existsSync(spec.file)) return spec
-  const dir = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "parley-doctor-"))),
-    (made) => Effect.sync(() => rmSync(made, { recursive: true, force: true }))
-  )
-  yield* Effect.promise(() => writeRandomModel(builtIn(dir).file))
-  return builtIn(dir)
-})
-
 function badFile(path: string, problem: string): Finding {
   const id = problem.startsWith("is not there") ? "model.missing" : "model.unreadable"
   return { id, level: "trouble", saw: `${path} ${problem}.`, mend: fileMend }
@@ -86,10 +70,10 @@ const cutOff = (path: string, fileBytes: number, { endBytes }: GgufHead): Findin
   mend: "Download it again, to its end; the disk may be full."
 })
 
-const babble: Finding = {
+const guide: Finding = {
   id: "model.built-in",
   level: "note",
-  saw: "No model is configured: a tiny random one answers, in babble.",
+  saw: "No model is configured: the built-in guide answers, which knows Parley and little else.",
   mend: "Name a GGUF file: PARLEY_MODEL=<file> npm start. What fits is listed below."
 }
 

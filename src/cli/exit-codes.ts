@@ -1,0 +1,12 @@
+/** What the command tells the shell when it ends. */
+export const exitCodes = {
+  ok: 0,
+  trouble: 1,
+  /** As shells have it. */
+  usage: 2,
+  /** EX_CONFIG of sysexits.h: starting again cannot help. */
+  config: 78,
+  /** 128 and the number of the signal, as shells have it. */
+  SIGINT: 130,
+  SIGTERM: 143
+}
