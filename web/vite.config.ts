@@ -5,7 +5,7 @@ import { defineConfig } from "vite"
 export default defineConfig({
   root: import.meta.dirname,
   publicDir: false,
-  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  oxc: { jsx: { runtime: "automatic", importSource: "preact", development: false } },
   resolve: {
     alias: {
       // Its form for browsers reads entities with innerHTML; this one is the same everywhere.

@@ -29,7 +29,7 @@ function turnsOf(dice: Dice, language: Language): ReadonlyArray<Turn> {
   const kind = dice.between(1, 100)
   if (kind <= 18) return namedTurns(dice, language)
   if (kind <= 21) return [...others(dice, language, dice.between(0, 4)), nameAsked(dice, language, undefined)]
-  if (kind <= 24) return [turnOfIntent(dice, language, "capital"), turnOfIntent(dice, language, "capital-next")]
+  if (kind <= 25) return [turnOfIntent(dice, language, "capital"), turnOfIntent(dice, language, "capital-next")]
   return others(dice, language, dice.between(1, turnsMax))
 }
 

@@ -11,9 +11,11 @@ epsilon 1e-5, SwiGLU, and the embedding as the output matrix.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
+import signal
 import struct
 import time
 
@@ -25,6 +27,8 @@ import torch.nn.functional as F
 EPSILON = 1e-5
 ROPE_BASE = 10_000.0
 HELD_BACK = 0.01
+# Dialogues that are sorted by length at a time: batches stay mixed over a pass.
+POOL = 4096
 
 
 def flags():
@@ -32,60 +36,77 @@ def flags():
     parser.add_argument("--data", default=".cache/guide")
     parser.add_argument("--embedding", type=int, default=256)
     parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--heads", type=int, default=8)
-    parser.add_argument("--kv-heads", type=int, default=4)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--kv-heads", type=int, default=2)
     parser.add_argument("--feed-forward", type=int, default=640)
-    parser.add_argument("--sequence", type=int, default=1024, help="tokens of a packed sequence")
-    parser.add_argument("--batch", type=int, default=16, help="sequences of a step")
-    parser.add_argument("--tokens", type=float, default=24e6, help="tokens to train on, padding among them")
+    parser.add_argument("--longest", type=int, default=1024, help="tokens of a dialogue; longer ones are left out")
+    parser.add_argument("--batch", type=int, default=8192, help="tokens of a step, padding among them")
+    parser.add_argument("--tokens", type=float, default=60e6, help="tokens to train on")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--checkpoint-s", type=float, default=180, help="seconds between checkpoints")
     parser.add_argument("--minutes", type=float, default=0, help="stop after so long, to go on later; 0 runs to the end")
+    parser.add_argument("--plain", action="store_true", help="do not compile")
     return parser.parse_args()
 
 
 # --- data
 
 
-def packed(folder, sequence):
-    """Whole dialogues side by side: tokens, which of them are learned, and the number of the dialogue they are of."""
-    tokens = np.fromfile(os.path.join(folder, "tokens.bin"), dtype="<u2")
-    learned = np.fromfile(os.path.join(folder, "learned.bin"), dtype=np.uint8)
-    lengths = np.fromfile(os.path.join(folder, "lengths.bin"), dtype="<u4").astype(np.int64)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    rows = []
-    row, room = [], sequence
-    for start, length in zip(starts.tolist(), lengths.tolist()):
-        if length > sequence:
-            continue
-        if length > room:
-            rows.append(row)
-            row, room = [], sequence
-        row.append((start, length))
-        room -= length
-    if row:
-        rows.append(row)
-    ids = np.zeros((len(rows), sequence), dtype=np.uint16)
-    wanted = np.zeros((len(rows), sequence), dtype=np.uint8)
-    # Padding is dialogue 0 and sees itself alone, so that no row of the attention is empty.
-    dialogue = np.zeros((len(rows), sequence), dtype=np.uint16)
-    for nth, row in enumerate(rows):
-        at = 0
-        for number, (start, length) in enumerate(row, 1):
-            ids[nth, at : at + length] = tokens[start : start + length]
-            wanted[nth, at : at + length] = learned[start : start + length]
-            dialogue[nth, at : at + length] = number
-            at += length
-    return ids, wanted, dialogue
+class Corpus:
+    """Dialogues, and batches of them that are about as long as each other, so that little is padding."""
+
+    def __init__(self, folder, longest):
+        self.tokens = np.fromfile(os.path.join(folder, "tokens.bin"), dtype="<u2")
+        self.learned = np.fromfile(os.path.join(folder, "learned.bin"), dtype=np.uint8)
+        lengths = np.fromfile(os.path.join(folder, "lengths.bin"), dtype="<u4").astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        short = lengths <= longest
+        self.lengths, self.starts = lengths[short], starts[short]
+        back = max(1, int(len(self.lengths) * HELD_BACK))
+        self.learning = np.arange(len(self.lengths) - back)
+        self.held = np.arange(len(self.lengths) - back, len(self.lengths))
+
+    def batches(self, dialogues, tokens):
+        """Splits dialogues, sorted by length, into batches of at most so many tokens, padding among them."""
+        batches, batch = [], []
+        for one in dialogues[np.argsort(self.lengths[dialogues], kind="stable")]:
+            if batch and (len(batch) + 1) * width(self.lengths[one]) > tokens:
+                batches.append(batch)
+                batch = []
+            batch.append(one)
+        return batches + [batch]
+
+    def endless(self, tokens, seed):
+        """What a step sees depends on the seed and the step alone: who resumes sees what he would have seen."""
+        a_pass = 0
+        while True:
+            dice = np.random.default_rng([seed, a_pass])
+            order = dice.permutation(self.learning)
+            for at in range(0, len(order), POOL):
+                batches = self.batches(order[at : at + POOL], tokens)
+                dice.shuffle(batches)
+                yield from batches
+            a_pass += 1
+
+    def load(self, batch, device):
+        """Tokens by row; the places (rows one after the other) whose next token is learned; and those tokens."""
+        longest = width(max(self.lengths[one] for one in batch))
+        ids = np.zeros((len(batch), longest + 1), dtype=np.int64)
+        wanted = np.zeros((len(batch), longest + 1), dtype=bool)
+        for row, one in enumerate(batch):
+            start, length = self.starts[one], self.lengths[one]
+            ids[row, :length] = self.tokens[start : start + length]
+            wanted[row, :length] = self.learned[start : start + length] == 1
+        places = np.flatnonzero(wanted[:, 1:])
+        target = ids[:, 1:].reshape(-1)[places]
+        return tuple(torch.from_numpy(part).to(device) for part in (ids[:, :-1].copy(), places, target))
 
 
-def batch_of(rows, picked, device):
-    ids, wanted, dialogue = (torch.from_numpy(part[picked].astype(np.int64)).to(device) for part in rows)
-    # The first token of a dialogue is never learned, so no target lies in another dialogue than its input.
-    target = torch.where(wanted[:, 1:] == 1, ids[:, 1:], -100)
-    return ids[:, :-1], target, dialogue[:, :-1]
+def width(length):
+    """Few different widths, for each is compiled."""
+    return -(-int(length) // 32) * 32
 
 
 # --- model
@@ -108,11 +129,10 @@ def turned(x, cos, sin):
 
 
 def attended(q, k, v, mask):
-    """Debian's PyTorch 1.13 has no function of its own for it yet."""
-    if hasattr(F, "scaled_dot_product_attention"):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).masked_fill(~mask, float("-inf"))
-    return weights.softmax(-1) @ v
+    """Plain on a CPU: for dialogues of 200 tokens PyTorch's own function takes three times as long there."""
+    if q.device.type == "cuda":
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return ((q @ k.transpose(-2, -1)) / math.sqrt(q.shape[-1]) + mask).softmax(-1).to(v.dtype) @ v
 
 
 class Block(nn.Module):
@@ -154,64 +174,84 @@ class Guide(nn.Module):
             into_stream = name.endswith(("attn_output.weight", "ffn_down.weight"))
             nn.init.normal_(parameter, 0, 0.02 / math.sqrt(2 * shape.layers) if into_stream else 0.02)
         head = shape.embedding // shape.heads
-        angle = torch.arange(shape.sequence).float()[:, None] / ROPE_BASE ** (torch.arange(0, head, 2).float() / head)
+        angle = torch.arange(shape.longest).float()[:, None] / ROPE_BASE ** (torch.arange(0, head, 2).float() / head)
         self.register_buffer("cos", angle.cos(), persistent=False)
         self.register_buffer("sin", angle.sin(), persistent=False)
+        future = torch.full((shape.longest, shape.longest), float("-inf")).triu(1)
+        self.register_buffer("future", future.bfloat16(), persistent=False)
 
-    def forward(self, ids, dialogue):
+    def forward(self, ids, places):
+        """Logits at the places alone, for the rest of a dialogue is read and not written. Padding is future."""
         length = ids.shape[1]
-        cos, sin = self.cos[:length], self.sin[:length]
-        # A token sees its own dialogue up to itself. RoPE is relative: positions need not begin anew.
-        past = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
-        mask = (past & (dialogue[:, :, None] == dialogue[:, None, :]))[:, None]
+        cos, sin, mask = self.cos[:length], self.sin[:length], self.future[:length, :length]
         x = self.token_embd(ids)
         for block in self.blk:
             x = block(x, cos, sin, mask)
+        x = x.flatten(0, 1)[places]
         return F.linear(self.output_norm(x), self.token_embd.weight)
 
 
 # --- training
 
 
-def loss_of(model, batch, device):
-    ids, target, dialogue = batch
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-        logits = model(ids, dialogue)
-    return F.cross_entropy(logits.float().reshape(-1, logits.shape[-1]), target.reshape(-1), ignore_index=-100)
+class Muon(torch.optim.Optimizer):
+    """Momentum made orthogonal, for the matrices between embedding and output.
+
+    https://kellerjordan.github.io/posts/muon/; scaled as https://arxiv.org/abs/2502.16982 has it, so that a rate means
+    the same for every shape and is comparable to Adam's.
+    """
+
+    def __init__(self, parameters, weight_decay):
+        super().__init__(parameters, {"lr": 0.0, "momentum": 0.95, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                memory = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                memory.lerp_(p.grad, 1 - group["momentum"])
+                ahead = p.grad.lerp(memory, group["momentum"])
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(orthogonal(ahead), alpha=-group["lr"] * 0.2 * math.sqrt(max(p.shape)))
 
 
-def rate_at(step, steps, highest):
-    warm = max(1, steps // 50)
-    if step < warm:
-        return highest * (step + 1) / warm
-    return highest * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))))
+def orthogonal(matrix):
+    """The nearest matrix whose singular values are all about 1, by five steps of Newton and Schulz."""
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.bfloat16().T if tall else matrix.bfloat16()
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return (x.T if tall else x).to(matrix.dtype)
 
 
-def picked_at(step, batch, rows, seed):
-    """The rows of a step depend on the seed and the step alone: who resumes sees what he would have seen."""
-    a_pass = max(1, rows // batch)
-    order = np.random.default_rng([seed, step // a_pass]).permutation(rows)
-    at = (step % a_pass) * batch
-    return order[at : at + batch]
+def loss_of(model, ids, places, target):
+    with torch.autocast(ids.device.type, dtype=torch.bfloat16):
+        logits = model(ids, places)
+    return F.cross_entropy(logits.float(), target)
 
 
-def checked(model, rows, batch, device):
-    model.eval()
+def rate_at(part, highest):
+    """Up over the first fiftieth, then down to nothing, a line each: https://arxiv.org/abs/2502.15938"""
+    return highest * min(part / 0.02 + 1e-3, (1 - part) / 0.98)
+
+
+def checked(model, corpus, tokens, device):
     with torch.no_grad():
-        count = len(rows[0])
-        losses = [
-            loss_of(model, batch_of(rows, np.arange(at, min(at + batch, count)), device), device).item()
-            for at in range(0, min(count, batch * 8), batch)
-        ]
-    model.train()
-    return sum(losses) / max(1, len(losses))
+        batches = corpus.batches(corpus.held, tokens)
+        losses = [loss_of(model, *corpus.load(batch, device)).item() for batch in batches[:: 1 + len(batches) // 8]]
+    return sum(losses) / len(losses)
 
 
-def optimizer_of(model):
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    norms = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": norms, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95))
+def optimizers_of(model):
+    """What is between embedding and output goes to Muon, the rest to Adam."""
+    named = list(model.named_parameters())
+    hidden = [p for name, p in named if name.startswith("blk.") and p.dim() > 1]
+    embedding = [p for name, p in named if not name.startswith("blk.") and p.dim() > 1]
+    norms = [p for _, p in named if p.dim() < 2]
+    groups = [{"params": embedding, "weight_decay": 0.05}, {"params": norms, "weight_decay": 0.0}]
+    return [Muon(hidden, weight_decay=0.05), torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95))]
 
 
 def train(shape):
@@ -219,64 +259,75 @@ def train(shape):
     torch.manual_seed(shape.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with open(os.path.join(shape.data, "corpus.json")) as file:
-        corpus = json.load(file)
-    rows = packed(shape.data, shape.sequence)
-    back = max(1, int(len(rows[0]) * HELD_BACK))
-    learning, held = tuple(part[:-back] for part in rows), tuple(part[-back:] for part in rows)
-    model = Guide(shape, corpus["vocabulary"]).to(device)
-    optimizer = optimizer_of(model)
-    steps = max(1, int(shape.tokens / (shape.batch * shape.sequence)))
+        vocabulary = json.load(file)["vocabulary"]
+    corpus = Corpus(shape.data, shape.longest)
+    model = Guide(shape, vocabulary).to(device)
+    optimizers = optimizers_of(model)
     kept = os.path.join(shape.data, "checkpoint.pt")
-    step = resume(kept, model, optimizer, shape, device)
+    step, seen = resume(kept, model, optimizers, shape, device)
     parameters = sum(p.numel() for p in model.parameters())
-    print(f"{parameters / 1e6:.2f} M parameters, {steps} steps on {device}, from step {step}", flush=True)
-    began = saved = time.monotonic()
-    first = step
-    while step < steps:
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, steps, shape.rate)
-        picked = picked_at(step, shape.batch, len(learning[0]), shape.seed)
-        loss = loss_of(model, batch_of(learning, picked, device), device)
-        optimizer.zero_grad(set_to_none=True)
+    print(f"{parameters / 1e6:.2f} M parameters on {device}, from step {step}, {seen / 1e6:.1f} M tokens", flush=True)
+    # Half as fast again where there is a compiler; PyTorch 1.13 has none.
+    compiled = torch.compile(loss_of, dynamic=True) if hasattr(torch, "compile") and not shape.plain else loss_of
+    began = saved = told_at = time.monotonic()
+    first = seen
+    asked_to_stop = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: asked_to_stop.append(True))
+    for batch in itertools.islice(corpus.endless(shape.batch, shape.seed), step, None):
+        is_late = shape.minutes and time.monotonic() - began > shape.minutes * 60
+        if seen >= shape.tokens or is_late or asked_to_stop:
+            break
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate_at(seen / shape.tokens, shape.rate)
+            optimizer.zero_grad(set_to_none=True)
+        loss = compiled(model, *corpus.load(batch, device))
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         step += 1
-        if step % 50 == 0:
-            speed = (step - first) * shape.batch * shape.sequence / (time.monotonic() - began)
-            print(f"{step}/{steps} loss {loss.item():.4f}, {speed:.0f} tokens/s", flush=True)
-        if time.monotonic() - saved > shape.checkpoint_s:
-            save(kept, model, optimizer, shape, step)
-            saved = time.monotonic()
-            print(f"{step}/{steps} held back {checked(model, held, shape.batch, device):.4f}", flush=True)
-        if shape.minutes and time.monotonic() - began > shape.minutes * 60:
-            break
-    save(kept, model, optimizer, shape, step)
-    print(f"{step}/{steps} held back {checked(model, held, shape.batch, device):.4f}", flush=True)
+        seen += int(corpus.lengths[batch].sum())
+        now = time.monotonic()
+        if now - told_at > 20:
+            speed = (seen - first) / (now - began)
+            left = (shape.tokens - seen) / speed / 60
+            print(f"{seen / 1e6:.1f} of {shape.tokens / 1e6:.0f} M tokens, loss {loss.item():.4f}, {speed:.0f} tokens/s, {left:.0f} min left", flush=True)
+            told_at = now
+        if now - saved > shape.checkpoint_s:
+            save(kept, model, optimizers, shape, step, seen)
+            write_weights(os.path.join(shape.data, "weights.safetensors"), model, shape)
+            saved = now
+            print(f"{seen / 1e6:.1f} M tokens, held back {checked(model, corpus, shape.batch, device):.4f}", flush=True)
+    save(kept, model, optimizers, shape, step, seen)
     write_weights(os.path.join(shape.data, "weights.safetensors"), model, shape)
+    print(f"{seen / 1e6:.1f} M tokens, held back {checked(model, corpus, shape.batch, device):.4f}", flush=True)
 
 
 def told(shape):
     """What a run must share with the one that it goes on from."""
-    free = {"data", "threads", "checkpoint_s", "minutes"}
+    free = {"data", "threads", "checkpoint_s", "minutes", "plain", "tokens"}
     return {key: value for key, value in vars(shape).items() if key not in free}
 
 
-def save(path, model, optimizer, shape, step):
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "told": told(shape)}
+def save(path, model, optimizers, shape, step, seen):
+    states = [optimizer.state_dict() for optimizer in optimizers]
+    state = {"model": model.state_dict(), "optimizers": states, "step": step, "seen": seen, "told": told(shape)}
     torch.save(state, path + ".part")
     os.replace(path + ".part", path)
 
 
-def resume(path, model, optimizer, shape, device):
+def resume(path, model, optimizers, shape, device):
     if not os.path.exists(path):
-        return 0
+        return 0, 0
     state = torch.load(path, map_location=device, weights_only=True)
     if state["told"] != told(shape):
         raise SystemExit(f"{path} is of a run with other flags: {state['told']}. Remove it, or give the same flags.")
     model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["step"]
+    for optimizer, kept in zip(optimizers, state["optimizers"]):
+        optimizer.load_state_dict(kept)
+    return state["step"], state["seen"]
 
 
 def write_weights(path, model, shape):
@@ -287,7 +338,7 @@ def write_weights(path, model, shape):
         "heads": shape.heads,
         "kvHeads": shape.kv_heads,
         "feedForward": shape.feed_forward,
-        "context": max(1024, shape.sequence),
+        "context": max(1024, shape.longest),
     }
     header = {"__metadata__": {key: str(value) for key, value in metadata.items()}}
     tensors = [(name, p.detach().float().cpu().contiguous().numpy()) for name, p in model.named_parameters()]

@@ -28,8 +28,6 @@ export interface DemoOptions {
 
 /** What is said when nobody is at a terminal to write. */
 const samples = ["Hello! Who are you?", "What can you do for me?"]
-/** Of the random model, of which a line is enough. */
-const babbleTokensMax = 24
 const replyMaxMs = 120_000
 const bodyMaxChars = 262_144
 
@@ -56,12 +54,7 @@ export const demo = ({ config, serve, stopped }: DemoOptions): Effect.Effect<voi
       return Effect.andThen(talk, Deferred.succeed(done, undefined))
     }
     const channels = [channelOf(secret, callback)]
-    const answerTokensMax = config.models.length === 0 ? babbleTokensMax : config.limits.answerTokensMax
-    yield* serve(
-      { ...config, channels, limits: { ...config.limits, answerTokensMax } },
-      Effect.raceFirst(stopped, Deferred.await(done)),
-      ready
-    )
+    yield* serve({ ...config, channels }, Effect.raceFirst(stopped, Deferred.await(done)), ready)
   }).pipe(Effect.scoped)
 
 interface Messenger {

@@ -13,13 +13,14 @@ import { logoutCookie } from "./session-cookie.ts"
 
 const formMaxBytes = 4096
 
-export const loginRoutes = (guard: Guard) =>
+/** `model` is what answers in the page; `built-in` is the guide. */
+export const loginRoutes = (guard: Guard, model: string) =>
   [
     HttpRouter.add("GET", "/login", showLogin(guard)),
     HttpRouter.add("POST", "/login", login(guard)),
     HttpRouter.add("POST", "/logout", seeOther("/login", { "set-cookie": logoutCookie })),
     // The guard has let through whoever is here.
-    HttpRouter.add("GET", "/api/session", HttpServerResponse.jsonUnsafe({ login: guard.hasToken }))
+    HttpRouter.add("GET", "/api/session", HttpServerResponse.jsonUnsafe({ login: guard.hasToken, model }))
   ] as const
 
 const showLogin = (guard: Guard) =>

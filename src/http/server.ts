@@ -56,7 +56,7 @@ export const listen = Effect.fn("Http.listen")(function* (
   const routes = Layer.mergeAll(
     guardMiddleware(guard),
     ...healthRoutes(options.health),
-    ...loginRoutes(guard),
+    ...loginRoutes(guard, options.v1.model),
     metricsRoute(options.metrics),
     webhookRoute(options),
     v1Routes(options.v1),

@@ -3,6 +3,7 @@ import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
 import { answerOf, configKeys, explain, facts } from "../../models/train/facts.ts"
+import { languages, wordsFor } from "../../web/src/words.ts"
 
 const root = join(import.meta.dirname, "../..")
 const read = (path: string) => readFileSync(join(root, path), "utf8")
@@ -48,7 +49,7 @@ test("environment names are read by the server", () => {
 test("commands, scripts, routes and metrics exist, and what is awaited does not", () => {
   const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> }
   for (const script of facts.scripts) expect(Object.keys(scripts)).toContain(script)
-  const made = [...read("src/cli/command.ts").matchAll(/Command\.make\("([a-z]+)"/g)].map(([, name]) => name)
+  const made = [...sources.matchAll(/Command\.make\("([a-z]+)"/g)].map(([, name]) => name)
   expect(facts.commands.here.filter((name) => !made.includes(name))).toEqual([])
   // Once one of them is made, its answer in facts.json is to say so.
   expect(facts.commands.awaited.filter((name) => made.includes(name))).toEqual([])
@@ -79,4 +80,8 @@ test("a key is explained with its default", () => {
   )
   expect(explain("limits.queueMax", "zh")).toContain("默认 1000")
   expect(answerOf("channel-web", "en")).toContain("http://127.0.0.1:8080")
+})
+
+test("the page greets with the guide's own words", () => {
+  for (const language of languages) expect(wordsFor(language, []).guide.text).toBe(answerOf("greet", language))
 })

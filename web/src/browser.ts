@@ -48,17 +48,24 @@ export function textStore(which: "localStorage" | "sessionStorage"): TextStore {
   }
 }
 
-export type SessionAnswer = "open" | "may-log-out" | "must-log-in"
+export type SessionAnswer =
+  | { readonly mayEnter: false }
+  | {
+      readonly mayEnter: true
+      readonly canLogOut: boolean
+      /** Parley's own small model answers, which knows little but Parley. */
+      readonly isGuide: boolean
+    }
 
 /** Whether this browser may talk to the server; nothing when it does not answer. */
 export async function askSession(): Promise<SessionAnswer | undefined> {
   try {
     const response = await fetch("/api/session", { cache: "no-store" })
-    if (response.status === 401) return "must-log-in"
+    if (response.status === 401) return { mayEnter: false }
     if (!response.ok) return undefined
     const session: unknown = await response.json()
-    const { login } = (session ?? {}) as { readonly login?: unknown }
-    return login === true ? "may-log-out" : "open"
+    const { login, model } = (session ?? {}) as { readonly login?: unknown; readonly model?: unknown }
+    return { mayEnter: true, canLogOut: login === true, isGuide: model === "built-in" }
   } catch {
     return undefined
   }

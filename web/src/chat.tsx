@@ -11,7 +11,13 @@ import type { Session } from "./session.ts"
 /** So near to the end a person reads the newest, and goes on to. */
 const nearPx = 64
 
-export function Chat({ session }: { readonly session: Session }) {
+interface ChatProps {
+  readonly session: Session
+  /** Undefined until the server has said which model answers. */
+  readonly isGuide: boolean | undefined
+}
+
+export function Chat({ isGuide, session }: ChatProps) {
   const { state, status } = session
   const { draft, live, messages, outgoing } = state
   const end = useEnd()
@@ -42,7 +48,7 @@ export function Chat({ session }: { readonly session: Session }) {
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
       <div class="scroller" ref={end.scroller} onScroll={end.watch} tabIndex={0}>
         <div class="column" ref={end.content}>
-          {isEmpty && (hasHistory || state.id === undefined) ? <Hello send={send} /> : null}
+          {isEmpty && (hasHistory || state.id === undefined) ? <Hello isGuide={isGuide} send={send} /> : null}
           {list}
           {draft === undefined ? null : <Growing draft={draft} />}
           <LiveLine live={live} isDrafted={(draft?.text ?? "") !== ""} />
@@ -57,14 +63,21 @@ export function Chat({ session }: { readonly session: Session }) {
   )
 }
 
-function Hello({ send }: { readonly send: (text: string) => void }) {
+interface HelloProps {
+  readonly isGuide: boolean | undefined
+  readonly send: (text: string) => void
+}
+
+function Hello({ isGuide, send }: HelloProps) {
   const words = useWords()
+  if (isGuide === undefined) return null
+  const { examples, text, title } = isGuide ? words.guide : words.hello
   return (
     <div class="hello">
-      <h2>{words.hello}</h2>
-      <p>{words.helloText}</p>
+      <h2>{title}</h2>
+      <p>{text}</p>
       <ul>
-        {words.examples.map((example) => (
+        {examples.map((example) => (
           <li key={example}>
             <button type="button" onClick={() => send(example)}>
               {example}

@@ -37,15 +37,16 @@ export function useSession(key: string, shelf: Shelf, refused: () => void): Sess
 }
 
 export function useLogin() {
-  const [canLogOut, setCanLogOut] = useState(false)
+  const [known, setKnown] = useState<{ readonly canLogOut: boolean; readonly isGuide: boolean }>()
   const check = useCallback(() => {
     void askSession().then((answer) => {
-      if (answer === "must-log-in") location.assign("/login")
-      else if (answer !== undefined) setCanLogOut(answer === "may-log-out")
+      if (answer === undefined) return
+      if (answer.mayEnter) setKnown(answer)
+      else location.assign("/login")
     })
   }, [])
   useEffect(check, [])
-  return { canLogOut, check }
+  return { canLogOut: known?.canLogOut === true, isGuide: known?.isGuide, check }
 }
 
 /** Draws anew when another tab changes what is stored; returns what draws anew after a change of our own. */

@@ -72,7 +72,7 @@ export function Page() {
         {isWide ? <aside class="side">{list}</aside> : null}
         <div class="stage">
           <Top title={title} openList={isWide ? undefined : () => setListOpen(true)} />
-          <Chat key={current} session={session} />
+          <Chat key={current} session={session} isGuide={login.isGuide} />
         </div>
         {isListOpen && !isWide ? <Drawer close={() => setListOpen(false)}>{list}</Drawer> : null}
         {question?.kind === "rename" ? (

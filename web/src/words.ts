@@ -5,6 +5,12 @@ export type Language = "en" | "zh"
 
 export const languages: ReadonlyArray<Language> = ["en", "zh"]
 
+export interface Hello {
+  readonly title: string
+  readonly text: string
+  readonly examples: ReadonlyArray<string>
+}
+
 export interface Words {
   /** Of the language itself, as its speakers call it. */
   readonly languageName: string
@@ -41,9 +47,9 @@ export interface Words {
   readonly send: string
   readonly stop: string
   readonly newest: string
-  readonly hello: string
-  readonly helloText: string
-  readonly examples: ReadonlyArray<string>
+  readonly hello: Hello
+  /** Where the built-in guide answers: in its own words, and what it answers well. */
+  readonly guide: Hello
   readonly connecting: string
   readonly offline: string
   readonly retrying: (seconds: number) => string
@@ -104,13 +110,20 @@ const en: Words = {
   send: "Send",
   stop: "Stop the answer",
   newest: "Jump to newest",
-  hello: "Hello! What is on your mind?",
-  helloText: "The answers come from a model on your own server. Ask anything, or begin with one of these:",
-  examples: [
-    "Explain how vaccines work in simple words",
-    "Plan a vegetarian dinner for four",
-    "Help me write a polite reminder to a colleague"
-  ],
+  hello: {
+    title: "Hello! What is on your mind?",
+    text: "The answers come from a model on your own server. Ask anything, or begin with one of these:",
+    examples: [
+      "Explain how vaccines work in simple words",
+      "Plan a vegetarian dinner for four",
+      "Help me write a polite reminder to a colleague"
+    ]
+  },
+  guide: {
+    title: "Welcome",
+    text: "Hello! I am Parley's small built-in guide. Ask me how to connect a channel or a larger model.",
+    examples: ["How do I use a larger model?", "What does Parley guarantee?", "What is 47 plus 85?"]
+  },
   connecting: "Connecting…",
   offline: "Not connected.",
   retrying: (seconds) => `Trying again in ${seconds} s.`,
@@ -179,9 +192,16 @@ const zh: Words = {
   send: "发送",
   stop: "停止回答",
   newest: "跳到最新消息",
-  hello: "你好！今天想聊些什么？",
-  helloText: "回答来自你自己服务器上的模型。随便问，或从下面选一个开始：",
-  examples: ["用简单的话解释疫苗的原理", "为四个人安排一顿素食晚餐", "帮我给同事写一封礼貌的提醒"],
+  hello: {
+    title: "你好！今天想聊些什么？",
+    text: "回答来自你自己服务器上的模型。随便问，或从下面选一个开始：",
+    examples: ["用简单的话解释疫苗的原理", "为四个人安排一顿素食晚餐", "帮我给同事写一封礼貌的提醒"]
+  },
+  guide: {
+    title: "欢迎",
+    text: "你好！我是 Parley 内置的小向导。可以问我怎么接入渠道，或者换更大的模型。",
+    examples: ["怎么换更大的模型？", "Parley 有哪些保证？", "47 加 85 等于多少？"]
+  },
   connecting: "正在连接…",
   offline: "未连接。",
   retrying: (seconds) => `${seconds} 秒后重试。`,
