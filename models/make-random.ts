@@ -1,5 +1,5 @@
-/** node models/make-random.ts OUT: writes the random model that answers where no other is configured. */
-import { writeRandomModel } from "../src/inference/random-model.ts"
+/** node models/make-random.ts OUT: writes the random model of the tests. */
+import { writeRandomModel } from "./random-model.ts"
 
 const path = process.argv[2]
 if (path === undefined) {

@@ -1,6 +1,6 @@
 /** Learns a byte-level BPE vocabulary: the most frequent pair of neighbours becomes a token, again and again. */
 import { byteCharacters } from "../../src/inference/byte-alphabet.ts"
-import type { Vocabulary } from "../../src/inference/random-vocabulary.ts"
+import type { Vocabulary } from "../random-vocabulary.ts"
 import { charactersOf, wordsOf } from "./bpe.ts"
 
 /** A pair that is rarer than this is not worth a token. */

@@ -5,7 +5,7 @@
  * Decoding what was encoded gives the text again, whatever it is.
  */
 import { byteCharacters, bytesOfCharacters } from "../../src/inference/byte-alphabet.ts"
-import type { Vocabulary } from "../../src/inference/random-vocabulary.ts"
+import type { Vocabulary } from "../random-vocabulary.ts"
 
 export interface Bpe {
   /** The text is never read as a special token. */

@@ -5,7 +5,7 @@
  */
 import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import type { Vocabulary } from "../../src/inference/random-vocabulary.ts"
+import type { Vocabulary } from "../random-vocabulary.ts"
 import { guideFile } from "./guide-file.ts"
 import { decodeWeights } from "./weights.ts"
 

@@ -1,7 +1,7 @@
 /** Weights and a vocabulary as a GGUF file: matrices in Q8_0, norms in F32. */
-import { encodeGguf, type Tensor } from "../../src/inference/gguf.ts"
-import { type LlamaShape, llamaMetadata } from "../../src/inference/llama-file.ts"
-import type { Vocabulary } from "../../src/inference/random-vocabulary.ts"
+import { encodeGguf, type Tensor } from "../gguf.ts"
+import { type LlamaShape, llamaMetadata } from "../llama-file.ts"
+import type { Vocabulary } from "../random-vocabulary.ts"
 import type { Weight, Weights } from "./weights.ts"
 
 export function guideFile({ shape, tensors }: Weights, vocabulary: Vocabulary): Buffer {

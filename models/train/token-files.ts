@@ -5,7 +5,7 @@
  *     learned.bin   a byte a token: 1 where the model learns to write it
  *     lengths.bin   the tokens of each dialogue, 32 bits
  */
-import type { Vocabulary } from "../../src/inference/random-vocabulary.ts"
+import type { Vocabulary } from "../random-vocabulary.ts"
 import type { Bpe } from "./bpe.ts"
 import { type Dialogue, messagesOf, piecesOf } from "./dialogue.ts"
 

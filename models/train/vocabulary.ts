@@ -1,5 +1,5 @@
 /** The guide's vocabulary: learned from dialogues of a seed of its own, so that the corpus's size does not change it. */
-import type { Vocabulary } from "../../src/inference/random-vocabulary.ts"
+import type { Vocabulary } from "../random-vocabulary.ts"
 import { trainBpe } from "./bpe-train.ts"
 import { corpusOf } from "./corpus.ts"
 import { messagesOf } from "./dialogue.ts"

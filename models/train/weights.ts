@@ -3,7 +3,7 @@
  *
  * https://github.com/huggingface/safetensors#format
  */
-import type { LlamaShape } from "../../src/inference/llama-file.ts"
+import type { LlamaShape } from "../llama-file.ts"
 
 export interface Weight {
   readonly name: string

@@ -2,7 +2,7 @@
 import { readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { writeRandomModel } from "../../src/inference/random-model.ts"
+import { writeRandomModel } from "../../models/random-model.ts"
 import { answering, examine, expectOnly } from "./doctor-bench.ts"
 import { emptyDir } from "./main-process.ts"
 

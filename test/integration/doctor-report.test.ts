@@ -4,9 +4,9 @@
  */
 import { join } from "node:path"
 import { expect, test } from "vitest"
+import { writeRandomModel } from "../../models/random-model.ts"
 import type { Finding } from "../../src/cli/doctor/finding.ts"
 import { report } from "../../src/cli/doctor/report.ts"
-import { writeRandomModel } from "../../src/inference/random-model.ts"
 import { channel, examine, secret } from "./doctor-bench.ts"
 import { emptyDir, startMain } from "./main-process.ts"
 

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
 import { type AddressInfo, createServer } from "node:net"
 import { join } from "node:path"
 import { expect, onTestFinished, test } from "vitest"
-import { writeRandomModel } from "../../src/inference/random-model.ts"
+import { writeRandomModel } from "../../models/random-model.ts"
 import { answering, channel, examine, expectOnly, healthyModel, passableDir } from "./doctor-bench.ts"
 import { emptyDir, startMain } from "./main-process.ts"
 

@@ -14,7 +14,7 @@ import { secret } from "./webhook-bench.ts"
 
 export interface WorldOptions {
   readonly seed: string
-  /** `built-in`: the real worker process with a random model, whose answers nobody can foresee. */
+  /** `built-in`: the real worker process, with the guide. */
   readonly model: "echo" | "built-in"
   readonly conversations: number
   readonly drainMs?: number

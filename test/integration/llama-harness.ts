@@ -5,9 +5,9 @@ import { join } from "node:path"
 import { assert } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { afterAll, beforeAll } from "vitest"
+import { writeRandomModel } from "../../models/random-model.ts"
 import type { EngineError, InferenceRequest, Token } from "../../src/inference/engine.ts"
 import { type LlamaEngine, type LlamaOptions, openLlama } from "../../src/inference/llama.ts"
-import { writeRandomModel } from "../../src/inference/random-model.ts"
 
 export const directory = mkdtempSync(join(tmpdir(), "parley-llama-"))
 export const file = join(directory, "random.gguf")

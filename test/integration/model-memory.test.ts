@@ -5,9 +5,9 @@ import { join } from "node:path"
 import { Effect } from "effect"
 import { getLlama, LlamaLogLevel } from "node-llama-cpp"
 import { expect, onTestFinished, test } from "vitest"
+import { writeRandomModel } from "../../models/random-model.ts"
 import { readGgufHead } from "../../src/inference/gguf-head.ts"
 import { memoryNeeded, shapeOf } from "../../src/inference/memory-needed.ts"
-import { writeRandomModel } from "../../src/inference/random-model.ts"
 
 const mebi = 2 ** 20
 

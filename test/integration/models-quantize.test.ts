@@ -3,9 +3,9 @@ import { spawnSync } from "node:child_process"
 import { existsSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { encodeGguf, type Tensor } from "../../src/inference/gguf.ts"
-import { type LlamaShape, llamaMetadata } from "../../src/inference/llama-file.ts"
-import { trainVocabulary } from "../../src/inference/random-vocabulary.ts"
+import { encodeGguf, type Tensor } from "../../models/gguf.ts"
+import { type LlamaShape, llamaMetadata } from "../../models/llama-file.ts"
+import { trainVocabulary } from "../../models/random-vocabulary.ts"
 import { emptyDir, startMain } from "./main-process.ts"
 
 const script = join(import.meta.dirname, "../../models/quantize.py")

@@ -1,29 +1,33 @@
 /** OpenAI's API with the model that Parley brings along, in its worker process. */
 import { readFileSync, realpathSync } from "node:fs"
-import { join } from "node:path"
 import { it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import OpenAI from "openai"
 import { expect } from "vitest"
 import { openLlama } from "../../src/inference/llama.ts"
+import { builtIn as guide } from "../../src/inference/models.ts"
 import { processesIn } from "../../src/store/process-identity.ts"
-import { endOf, textOf as textOfTokens } from "./llama-harness.ts"
+import { endOf, file, textOf as textOfTokens } from "./llama-harness.ts"
 import { emptyDir } from "./main-process.ts"
 import { failing, open, saying, textOf, untilLoad } from "./v1-bench.ts"
 
-const builtIn = "built-in"
-/** As models.ts opens the built-in one. */
-const contextTokens = 1_024
+const builtIn = guide.name
+const { contextTokens } = guide
 const asking = (text: string) => saying(text, builtIn)
+/** A model that nobody can foresee, and that talks on: the guide is brief. */
+const random = "random"
+const talking = (text: string) => saying(text, random)
+const talker = (answerTokensMax: number) => `limits: { answerTokensMax: ${answerTokensMax} }
+models: [{ name: ${random}, engine: llama, file: "${file}", slots: 4, contextTokens: ${contextTokens} }]
+`
 
 it.live("an answer is the engine's own, counted as the engine counts, and the same for the same seed", () =>
   Effect.gen(function* () {
     const dir = emptyDir()
     const { client } = yield* open("limits: { answerTokensMax: 100 }", dir)
-    const file = join(dir, ".parley/random.gguf")
     const limits = { contextTokens, slotsMax: 1, progressMaxMs: 20_000, loadMaxMs: 20_000 }
     yield* Effect.promise(() => client.chat.completions.create(asking("warm")))
-    const engine = yield* openLlama({ name: "same", file, ...limits })
+    const engine = yield* openLlama({ name: "same", file: guide.file, ...limits })
     const messages = [
       { role: "system" as const, content: "You answer." },
       { role: "user" as const, content: "Grüß dich, 漢字 🙂!" }
@@ -57,9 +61,9 @@ it.live("an answer is the engine's own, counted as the engine counts, and the sa
 
 it.live("top_p narrows what is sampled, stop ends an answer, and its length is what was asked for", () =>
   Effect.gen(function* () {
-    const { client } = yield* open("limits: { answerTokensMax: 40 }")
+    const { client } = yield* open(talker(40))
     const say = async (more: object) =>
-      (await client.chat.completions.create({ ...asking("Go on."), ...more })).choices[0]!
+      (await client.chat.completions.create({ ...talking("Go on."), ...more })).choices[0]!
     yield* Effect.promise(async () => {
       const greedy = await say({ temperature: 0, max_tokens: 20 })
       expect(greedy.finish_reason).toBe("length")
@@ -69,7 +73,7 @@ it.live("top_p narrows what is sampled, stop ends an answer, and its length is w
       const stop = text.slice(5, 8)
       const cut = await say({ temperature: 0, max_tokens: 20, stop })
       expect(cut).toMatchObject({ finish_reason: "stop", message: { content: text.slice(0, text.indexOf(stop)) } })
-      const { usage } = await client.chat.completions.create({ ...asking("Go on."), max_tokens: 5, temperature: 0 })
+      const { usage } = await client.chat.completions.create({ ...talking("Go on."), max_tokens: 5, temperature: 0 })
       expect(usage?.completion_tokens).toBe(5)
     })
   })
@@ -105,7 +109,7 @@ it.live("a conversation that does not fit is refused with its counts, and nothin
 it.live("a worker that is killed ends a stream with an error, and a whole answer is begun again", () =>
   Effect.gen(function* () {
     const dir = emptyDir()
-    const server = yield* open("limits: { answerTokensMax: 500 }", dir)
+    const server = yield* open(talker(500), dir)
     const { completions } = server.client.chat
     yield* Effect.promise(async () => {
       const long = await seedOfLong(server.client)
@@ -115,12 +119,12 @@ it.live("a worker that is killed ends a stream with an error, and a whole answer
       const isReady = async () => (await fetch(`${server.address}/health/ready`)).ok
       await expect.poll(isReady, { timeout: 10_000 }).toBe(true)
       signalWorker(dir, "SIGSTOP")
-      const whole = completions.create({ ...asking("Talk."), seed: long.seed })
+      const whole = completions.create({ ...talking("Talk."), seed: long.seed })
       await untilLoad(server, 1, 0)
       signalWorker(dir, "SIGKILL")
       expect((await whole).choices[0]?.message.content).toBe(long.text)
       signalWorker(dir, "SIGKILL")
-      const begun = await completions.create({ ...asking("Talk."), seed: long.seed, stream: true })
+      const begun = await completions.create({ ...talking("Talk."), seed: long.seed, stream: true })
       expect(await textOf(begun)).toBe(long.text)
       await untilLoad(server, 0, 0)
     })
@@ -130,7 +134,7 @@ it.live("a worker that is killed ends a stream with an error, and a whole answer
 /** An answer that takes its time. */
 async function seedOfLong({ chat }: OpenAI): Promise<{ readonly seed: number; readonly text: string }> {
   for (let seed = 1; seed < 100; seed++) {
-    const { choices, usage } = await chat.completions.create({ ...asking("Talk."), seed })
+    const { choices, usage } = await chat.completions.create({ ...talking("Talk."), seed })
     if ((usage?.completion_tokens ?? 0) >= 400) return { seed, text: choices[0]?.message.content ?? "" }
   }
   throw new Error("no answer is long")
@@ -139,7 +143,7 @@ async function seedOfLong({ chat }: OpenAI): Promise<{ readonly seed: number; re
 /** Kills the worker as soon as there is a text; on a busy machine the answer may be over by then. */
 async function cutShort({ chat }: OpenAI, dir: string, { seed }: { readonly seed: number }) {
   for (;;) {
-    const streamed = await chat.completions.create({ ...asking("Talk."), seed, stream: true })
+    const streamed = await chat.completions.create({ ...talking("Talk."), seed, stream: true })
     let text = ""
     try {
       for await (const { choices } of streamed) {

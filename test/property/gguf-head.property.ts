@@ -6,9 +6,9 @@ import { Effect } from "effect"
 import fc from "fast-check"
 import { GgufFileType } from "node-llama-cpp"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { encodeGguf, type GgufValue } from "../../src/inference/gguf.ts"
+import { encodeGguf, type GgufValue } from "../../models/gguf.ts"
+import { writeRandomModel } from "../../models/random-model.ts"
 import { parseGgufHead, readGgufHead } from "../../src/inference/gguf-head.ts"
-import { writeRandomModel } from "../../src/inference/random-model.ts"
 
 const dir = mkdtempSync(join(tmpdir(), "parley-head-"))
 const model = join(dir, "random.gguf")

@@ -1,13 +1,13 @@
 /** What a control group leaves of a machine, and what is said of threads, memory and versions. */
 import { Effect } from "effect"
 import { expect, test } from "vitest"
+import { llamaMetadata } from "../../models/llama-file.ts"
+import { trainVocabulary } from "../../models/random-vocabulary.ts"
 import { boundedBy } from "../../src/cli/doctor/machine.ts"
 import { memoryFinding, threads } from "../../src/cli/doctor/model-check.ts"
 import { sizesFinding } from "../../src/cli/doctor/model-sizes-finding.ts"
 import { nodeFinding, satisfies } from "../../src/cli/doctor/versions-check.ts"
-import { llamaMetadata } from "../../src/inference/llama-file.ts"
 import { memoryNeeded, shapeOf } from "../../src/inference/memory-needed.ts"
-import { trainVocabulary } from "../../src/inference/random-vocabulary.ts"
 
 const gibi = 2 ** 30
 const system = { cores: 8, memoryBytes: 64 * gibi, freeBytes: 50 * gibi }

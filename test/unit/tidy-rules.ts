@@ -61,7 +61,6 @@ export const bans: ReadonlyArray<Ban> = [
     where: /^src\//,
     except: {
       "src/domain/random-id.ts": "it is the port",
-      "src/inference/random-model.ts": "the name of an unfinished file, which two processes may not share",
       "src/store/cluster.ts": "the password of the embedded database",
       "src/store/lock-file.ts": "a lock must differ from one that the same process left behind"
     }

@@ -1,5 +1,5 @@
 /** A byte-level BPE vocabulary, trained on the text below: the tokenizer of the random model. */
-import { byteCharacters } from "./byte-alphabet.ts"
+import { byteCharacters } from "../src/inference/byte-alphabet.ts"
 
 export interface Vocabulary {
   /** By id, in GPT-2's alphabet. */

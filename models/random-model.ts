@@ -1,5 +1,5 @@
 /**
- * A small random model, so that Parley answers something, through all of its parts, before anybody has a model.
+ * A small random model, for tests and benchmarks: whatever it is asked, nobody can foresee what it says.
  *
  * It has the architecture of llama, 1.3 million parameters, and nothing to say. The same bytes every time.
  */
