@@ -214,6 +214,7 @@ class Conversation implements Behaviour<Machine> {
     const { attempt } = signal
     switch (signal.type) {
       case "started":
+      case "call": // None: no tools are offered.
         return Effect.void
       case "text": {
         const at = this.#draft.text.length
