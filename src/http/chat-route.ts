@@ -124,18 +124,19 @@ const bodyOf = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServe
 })
 
 function inferenceOf(id: string, asked: ChatRequest, answerTokensMax: number): InferenceRequest {
-  const { messages, seed, stop, temperature, topP } = asked
+  const { messages, sampling, seed, shape, stop, toolUse } = asked
   return {
+    ...sampling,
     id,
     user,
     messages,
     // The client keeps the conversation: it is told when it no longer fits, and nothing is dropped behind its back.
     mayDrop: false,
     answerTokensMax: Math.min(asked.answerTokensMax ?? answerTokensMax, answerTokensMax),
-    temperature,
     stop,
-    ...(topP !== undefined && { topP }),
-    ...(seed !== undefined && { seed })
+    ...(seed !== undefined && { seed }),
+    ...(shape !== undefined && { shape }),
+    ...(toolUse !== undefined && { toolUse })
   }
 }
 
@@ -151,15 +152,14 @@ function whileReady<A, E>(work: Effect.Effect<A, E>, { readiness }: Call): Effec
 }
 
 const whole = Effect.fnUntraced(function* (call: Call, turnMaxMs: number) {
-  const answer: WholeAnswer = { text: "", end: undefined }
+  const answer: WholeAnswer = { text: "", calls: [], end: undefined }
   const reading = Stream.runForEachArray(call.signals, (signals) => Effect.sync(() => hear(answer, signals)))
   yield* whileReady(reading, call).pipe(
     Effect.mapError((error) => (error._tag === "ApiError" ? error : apiErrorOf(error, call.answerTokensMax))),
     Effect.timeoutOrElse({ duration: turnMaxMs, orElse: () => Effect.fail(overdue) })
   )
   if (answer.end === undefined) return yield* lostMidway
-  const { reason, usage } = answer.end
-  return HttpServerResponse.jsonUnsafe(completionOf(call.head, answer.text, reason, usage), {
+  return HttpServerResponse.jsonUnsafe(completionOf(call.head, answer, answer.end), {
     headers: { "x-request-id": call.head.id, "cache-control": "no-store" }
   })
 })
@@ -175,7 +175,7 @@ const streamed = Effect.fnUntraced(function* (
   includeUsage: boolean,
   request: HttpServerRequest.HttpServerRequest
 ) {
-  const answer: StreamedAnswer = { head: call.head, includeUsage, hasText: false, isOver: false }
+  const answer: StreamedAnswer = { head: call.head, includeUsage, hasBegun: false, isOver: false }
   const pull: Signals = yield* Stream.toPull(call.signals)
   const first = yield* whileReady(firstEvents(pull, answer, call), call)
   const bytes = Stream.unfold(first, (unsent: string) =>
