@@ -93,7 +93,10 @@ export const roles = {
   tool: "tool"
 } as const
 
-/** As clients send back what they were answered, `refusal` and the empty lists of an answer are known. */
+/**
+ * As clients send back what they were answered, `refusal` and the empty lists of an answer are known, and `parsed`,
+ * which openai-node's helpers add.
+ */
 export const messageFields = {
   role: honoured(
     Schema.Literals(["developer", "system", "user", "assistant", "tool"]),
@@ -102,6 +105,7 @@ export const messageFields = {
   content: honoured(Schema.Union([Schema.String, Schema.Array(Schema.Unknown)]), "a string, or a list of text parts"),
   refusal: honoured(Schema.String, "a string"),
   name: idle(Schema.String, "a string"),
+  parsed: idle(Schema.Unknown, "anything"),
   annotations: idle(Schema.Array(Schema.Unknown), "a list"),
   audio: refused(oneWay),
   tool_calls: honoured(Schema.Array(Schema.Unknown), "a list of calls"),

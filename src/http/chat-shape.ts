@@ -18,7 +18,7 @@ const schemaFields = {
   name: honoured(name, nameWords),
   description: honoured(Schema.String, "a string"),
   schema: honoured(Schema.Record(Schema.String, Schema.Unknown), "a JSON Schema"),
-  // An answer is held to its schema in any case.
+  // For other servers: here an answer is held to its schema in any case.
   strict: honoured(Schema.Boolean, "true or false")
 } as const
 

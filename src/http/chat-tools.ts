@@ -5,7 +5,7 @@ import { storable } from "../domain/inbound.ts"
 import type { ChatMessage, Tool, ToolCall, ToolUse } from "../inference/engine.ts"
 import { type ApiError, invalid } from "./api-error.ts"
 import type { chatFields } from "./chat-fields.ts"
-import { eachOf, honoured, missing, type Read, readFields, wrong } from "./request-fields.ts"
+import { eachOf, honoured, idle, missing, type Read, readFields, wrong } from "./request-fields.ts"
 
 /** OpenAI's. */
 export const toolsMax = 128
@@ -22,7 +22,7 @@ const functionFields = {
   name: honoured(name, nameWords),
   description: honoured(Schema.String, "a string"),
   parameters: honoured(object, "a JSON Schema"),
-  // A call is held to the schema in any case.
+  // For other servers: here a call is held to its schema in any case.
   strict: honoured(Schema.Boolean, "true or false")
 } as const
 const choiceFields = { type, function: inside } as const
@@ -30,14 +30,15 @@ const choiceFunctionFields = { name: honoured(name, nameWords) } as const
 const callFields = {
   id: honoured(Schema.String, "a string"),
   // In lists that clients put together from a stream.
-  index: honoured(Schema.Finite, "a number"),
+  index: idle(Schema.Finite, "a number"),
   type,
   function: inside
 } as const
 const callFunctionFields = {
   name: honoured(name, nameWords),
   arguments: honoured(Schema.String, "JSON as a string"),
-  parsed_arguments: honoured(Schema.Unknown, "anything")
+  // Of openai-node's helpers.
+  parsed_arguments: idle(Schema.Unknown, "anything")
 } as const
 
 export function readToolUse(fields: Read<typeof chatFields>): Result.Result<ToolUse | undefined, ApiError> {

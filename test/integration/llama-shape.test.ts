@@ -1,10 +1,12 @@
 /** The shape of answers, by a real llama.cpp and a random model: it would say anything that it is let. */
 import { layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Result } from "effect"
 import fc from "fast-check"
-import { expect } from "vitest"
+import { getLlama } from "node-llama-cpp"
+import { expect, test } from "vitest"
 import type { Shape, Token, ToolUse } from "../../src/inference/engine.ts"
 import { openLlama } from "../../src/inference/llama.ts"
+import { answerGrammar } from "../../src/inference/shape/answer-grammar.ts"
 import { invalidity, type Schema, schemas } from "../property/json-schemas.ts"
 import { answer, asked, defaults, endOf, Llama, llama, slotsMax, textOf } from "./llama-harness.ts"
 
@@ -178,6 +180,43 @@ layer(roomy, { excludeTestServices: true })("an answer with tools", (it) => {
       expect(endOf(tokens).usage.promptTokens).toBeGreaterThan(endOf(without).usage.promptTokens + 100)
     })
   )
+})
+
+/** What llama.cpp takes and refuses by a grammar, without a model. */
+const accepting = async (grammar: string) => {
+  const llama = await getLlama({ gpu: false, build: "never" })
+  const made = await llama.createGrammar({ grammar })
+  return (text: string) => (made as unknown as { _testText: (text: string) => boolean })._testText(text)
+}
+
+test("where a model may choose, it writes any text and calls at any place, but no broken call", async () => {
+  const toolUse = { tools, choice: "auto" as const, isParallel: true }
+  const takes = await accepting(Result.getOrThrow(answerGrammar(undefined, toolUse))!)
+  const near = fc.constantFrom("<", "<tool_", "tool_call>", "<<", "<tool_call", "a", "漢", "{}", "\n", "</tool_call>")
+  const said = fc.array(near, { maxLength: 12, size: "max" }).map((some) => some.join(""))
+  const called = fc.array(fc.constantFrom('look_up", "arguments": {"city": "x"}', 'stop", "arguments": {}'), {
+    maxLength: 3
+  })
+  fc.assert(
+    fc.property(said, called, (said, called) => {
+      fc.pre(!said.includes("<tool_call>"))
+      const calls = called.map((one) => `<tool_call>\n{"name": "${one}}\n</tool_call>`)
+      const whole = said + calls.join("\n")
+      expect([whole, takes(whole)]).toEqual([whole, true])
+      const broken = [
+        `${said}<tool_call>`,
+        `${said}<tool_call>x`,
+        `${said}<tool_call>\n{"name": "else", "arguments": {}}`
+      ]
+      for (const text of broken) expect([text, takes(text)]).toEqual([text, false])
+      if (calls.length > 0) expect([`${whole}x`, takes(`${whole}x`)]).toEqual([`${whole}x`, false])
+    })
+  )
+  const shape = { type: "json-object" } as const
+  const either = await accepting(Result.getOrThrow(answerGrammar(shape, toolUse))!)
+  const call = '<tool_call>\n{"name": "stop", "arguments": {}}\n</tool_call>'
+  const both = [call, '{"a": [1, 2.5e3, null]}', "Sure.", `{}${call}`]
+  expect(both.map(either)).toEqual([true, true, false, false])
 })
 
 function callsOf(tokens: ReadonlyArray<Token>) {
