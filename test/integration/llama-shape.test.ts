@@ -6,9 +6,10 @@ import { getLlama } from "node-llama-cpp"
 import { expect, test } from "vitest"
 import type { Shape, Token, ToolUse } from "../../src/inference/engine.ts"
 import { openLlama } from "../../src/inference/llama.ts"
+import { trainVocabulary } from "../../src/inference/random-vocabulary.ts"
 import { answerGrammar } from "../../src/inference/shape/answer-grammar.ts"
 import { invalidity, type Schema, schemas } from "../property/json-schemas.ts"
-import { answer, asked, defaults, endOf, Llama, llama, slotsMax, textOf } from "./llama-harness.ts"
+import { answer, answerText, asked, defaults, endOf, Llama, llama, slotsMax, textOf } from "./llama-harness.ts"
 
 /**
  * llama.cpp takes a character that is written in more bytes than it has (E0 82 80) for one. An untrained model writes
@@ -83,6 +84,26 @@ layer(llama, { excludeTestServices: true })("a shape that is hard to keep", (it)
       const tokens = yield* answer(engine, asked("Say it.", { shape, logitBias, temperature: 1, seed: 1 }))
       expect(textOf(tokens)).toMatch(/^\{[ab]{3}\}$/)
       expect((yield* engine.counts).restarts).toBe(0)
+    })
+  )
+
+  it.effect("is kept in text: not by a mark, whose name is text to a grammar, nor by half of a character", () =>
+    Effect.gen(function* () {
+      const engine = yield* Llama
+      const mark = trainVocabulary().special["<|im_start|>"]
+      const grammar = { type: "grammar" as const, grammar: 'root ::= "<|im_start|>" | "no"' }
+      const biased = yield* answer(engine, asked("Say it.", { shape: grammar, logitBias: [[mark, 100]] }))
+      expect(["<|im_start|>", "no"]).toContain(textOf(biased))
+      const text = { type: "string", minLength: 6, maxLength: 6 }
+      const logitBias = [..."\\ud8c"].map((letter) => [letter.charCodeAt(0), 90] as const)
+      const seeds = Array.from({ length: 40 }, (_, seed) => seed)
+      const texts = yield* Effect.forEach(
+        seeds,
+        (seed) => answerText(engine, asked("Say it.", { ...shaped(text), logitBias, temperature: 1, seed })),
+        { concurrency: slotsMax }
+      )
+      expect(texts.filter((said) => said.includes("\\u")).length).toBeGreaterThan(9)
+      for (const said of texts) expect([said, JSON.parse(said).isWellFormed()]).toEqual([said, true])
     })
   )
 
