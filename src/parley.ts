@@ -126,7 +126,7 @@ const start = Effect.fn("start")(function* (
     connect: () => accounts.get(webId)?.adapter.connect,
     health: healthOf(observed),
     metrics: metricsOf(observed),
-    v1: { chats, scheduler, model: model.engine.name, limits: config.limits }
+    v1: { chats, scheduler, model: model.engine.name, sampling: first?.sampling, limits: config.limits }
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
   return { address, accounts, chats, failed: Deferred.await(failed) }
 })

@@ -16,16 +16,14 @@ export interface ChatRequest {
   readonly includeUsage: boolean
   /** Undefined where the client leaves it to the server. */
   readonly answerTokensMax: number | undefined
-  readonly sampling: Sampling
+  /** What is undefined is left to the server. */
+  readonly sampling: Partial<Sampling>
   readonly seed: number | undefined
   readonly stop: ReadonlyArray<string>
   readonly shape: Shape | undefined
   /** Undefined where no tool may be called. */
   readonly toolUse: ToolUse | undefined
 }
-
-/** OpenAI's. */
-const temperatureDefault = 1
 
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
@@ -61,11 +59,11 @@ function fromFields(fields: Read<typeof chatFields>): Result.Result<ChatRequest,
   })
 }
 
-function samplingOf(fields: Read<typeof chatFields>): Sampling {
+function samplingOf(fields: Read<typeof chatFields>): Partial<Sampling> {
   const { frequency_penalty, logit_bias, min_p, presence_penalty, repeat_penalty, temperature, top_k, top_p } = fields
   const biases = Object.entries(logit_bias ?? {}).map(([token, bias]) => [Number(token), bias] as const)
   return {
-    temperature: temperature ?? temperatureDefault,
+    ...(temperature !== undefined && { temperature }),
     topK: top_k,
     topP: top_p,
     minP: min_p,

@@ -59,6 +59,19 @@ it.live("what is asked for reaches the model, and no more than the operator allo
   })
 )
 
+it.live("what a request does not say of its sampling, the configuration of the model says", () =>
+  Effect.gen(function* () {
+    const { client, model } = yield* v1({ sampling: "{ temperature: 0.3, topK: 7, presencePenalty: 1 }" })
+    yield* Effect.promise(async () => {
+      await client.chat.completions.create(saying("some"))
+      await client.chat.completions.create({ ...saying("more"), temperature: 0.9, presence_penalty: 0 })
+      const bodies = model.stats().requests.map(({ body }) => body)
+      expect(bodies[0]).toMatchObject({ temperature: 0.3, top_k: 7, presence_penalty: 1 })
+      expect(bodies[1]).toMatchObject({ temperature: 0.9, top_k: 7, presence_penalty: 0 })
+    })
+  })
+)
+
 it.live("errors are the client's own classes, with the field they are about", () =>
   Effect.gen(function* () {
     const { client } = yield* v1()

@@ -23,7 +23,7 @@ test("a plain request is read with OpenAI's defaults", () => {
     isStream: false,
     includeUsage: false,
     answerTokensMax: undefined,
-    sampling: { temperature: 1 },
+    sampling: {},
     seed: undefined,
     stop: [],
     shape: undefined,
@@ -38,7 +38,7 @@ test("what is honoured is read", () => {
   })
   const penalties = { presence_penalty: -2, frequency_penalty: 0.5, repeat_penalty: 1.1 }
   expect(taken({ top_k: 0, min_p: 0.1, logit_bias: { 7: -100, 8: 0.5 }, ...penalties }).sampling).toEqual({
-    ...{ temperature: 1, topK: 0, minP: 0.1, repeatPenalty: 1.1, frequencyPenalty: 0.5, presencePenalty: -2 },
+    ...{ topK: 0, minP: 0.1, repeatPenalty: 1.1, frequencyPenalty: 0.5, presencePenalty: -2 },
     logitBias: [
       [7, -100],
       [8, 0.5]
