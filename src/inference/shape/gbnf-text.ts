@@ -60,20 +60,28 @@ export interface Branch {
  * open at once otherwise.
  */
 export function oneOfTexts(rules: Rules, branches: ReadonlyArray<Branch>): Piece {
-  const first = branches[0]!
-  const shared = branches.reduce((length, { text }) => sharedLength(first.text.slice(0, length), text), Infinity)
-  const start = literal(first.text.slice(0, shared))
-  if (branches.length === 1) return { text: `${start} ${first.after}`, width: 1 }
-  const rests = branches.map(({ after, text }) => ({ after, text: text.slice(shared) }))
-  const groups = Map.groupBy(rests, ({ text }) => text.codePointAt(0))
-  const pieces = [...groups.values()].map((group) => oneOfTexts(rules, group))
+  return branching(
+    rules,
+    branches.toSorted((a, b) => (a.text < b.text ? -1 : 1)),
+    0
+  )
+}
+
+/** All have the same first `from` characters. What the first and the last of them share, all of them do. */
+function branching(rules: Rules, sorted: ReadonlyArray<Branch>, from: number): Piece {
+  const first = sorted[0]!
+  const to = sharedLength(first.text, sorted.at(-1)!.text, from)
+  const start = literal(first.text.slice(from, to))
+  if (sorted.length === 1) return { text: `${start} ${first.after}`, width: 1 }
+  const groups = Map.groupBy(sorted, ({ text }) => text.codePointAt(to))
+  const pieces = [...groups.values()].map((group) => branching(rules, group, to))
   const width = Math.max(pieces.length, ...pieces.map((piece) => piece.width))
   return { text: `${start} ${rules.fresh(pieces.map(({ text }) => text).join(" | "))}`, width }
 }
 
 /** Never the half of a surrogate pair. */
-function sharedLength(a: string, b: string): number {
-  let length = 0
+function sharedLength(a: string, b: string, from: number): number {
+  let length = from
   while (length < a.length && a[length] === b[length]) length++
-  return /[\uD800-\uDBFF]$/.test(a.slice(0, length)) ? length - 1 : length
+  return length > from && /[\uD800-\uDBFF]/.test(a[length - 1]!) ? length - 1 : length
 }

@@ -11,6 +11,8 @@ interface Target {
 }
 
 const typeNames = ["object", "array", "string", "number", "integer", "boolean", "null"]
+/** Of a union that goes on further nothing is known. */
+const startsMax = 100
 /** What JSON of a type begins with; integers are numbers. */
 const starts = { object: "{", array: "[", string: '"', number: "0", integer: "0", boolean: "t", null: "n" } as const
 
@@ -78,17 +80,16 @@ export class Resolver {
   beginDifferently(schemas: ReadonlyArray<unknown>): boolean {
     const seen = new Set<string>()
     for (const schema of schemas) {
-      for (const start of this.#startsOf(schema, new Set())) {
-        if (seen.has(start)) return false
-      }
-      for (const start of this.#startsOf(schema, new Set())) seen.add(start)
+      const starts = this.#startsOf(schema, new Set())
+      if (starts.some((start) => seen.has(start))) return false
+      for (const start of starts) seen.add(start)
     }
     return true
   }
 
   #startsOf(schema: unknown, seen: Set<unknown>): ReadonlyArray<string> {
     const all = Object.values(starts)
-    if (!isSchema(schema)) return all
+    if (!isSchema(schema) || seen.size > startsMax) return all
     if (seen.has(schema)) return []
     seen.add(schema)
     if (typeof schema["$ref"] === "string") return this.#startsOf(this.#targetOf(schema["$ref"], ""), seen)
