@@ -45,13 +45,20 @@ it.live("the client's helper for structured outputs has its answer parsed, whole
       const loose = await client.chat.completions.create({
         ...asking("Who?"),
         response_format: { type: "json_object" },
+        max_tokens: 20
+      })
+      expect(loose.choices[0]?.message.content).toMatch(/^\{/)
+      const list = { type: "array", items: { type: "string" }, minItems: 30 }
+      const cut = await client.chat.completions.create({
+        ...asking("Who?"),
+        response_format: { type: "json_schema", json_schema: { name: "list", schema: list } },
         max_tokens: 7
       })
-      expect(loose.choices[0]).toMatchObject({
+      expect(cut.choices[0]).toMatchObject({
         finish_reason: "length",
-        message: { content: expect.stringMatching(/^\{/) }
+        message: { content: expect.stringMatching(/^\[/) }
       })
-      expect(loose.usage?.completion_tokens).toBe(7)
+      expect(cut.usage?.completion_tokens).toBe(7)
     })
   })
 )
