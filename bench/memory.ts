@@ -41,7 +41,7 @@ const options: ConversationOptions = {
   mailboxMax: 64,
   systemPrompt: "You are a helpful assistant.",
   answerTokensMax: 512,
-  temperature: 0.7
+  sampling: { temperature: 0.7 }
 }
 
 const scheduler: InferenceScheduler["Service"] = {

@@ -11,6 +11,7 @@ import { openWeb } from "./adapters/web/web.ts"
 import { openWebhook } from "./adapters/webhook/webhook.ts"
 import type { ChannelConfig, Config } from "./cli/config-schema.ts"
 import { accountId, conversationId, partsOf } from "./domain/ids.ts"
+import type { Sampling } from "./inference/engine.ts"
 import type { InferenceScheduler } from "./inference/scheduler.ts"
 import type { ConversationSettings } from "./machines/conversation.ts"
 import type { Intensity } from "./machines/restart-intensity.ts"
@@ -34,8 +35,23 @@ export interface Channel {
   readonly id: string
   readonly open: Effect.Effect<Adapter, { readonly reason: string }, Scope.Scope>
   readonly settings: Omit<ConversationSettings, "turnMaxMs">
+  readonly sampling: Partial<Sampling> | undefined
   readonly attemptsMax: number
   readonly ageMaxMs: number
+}
+
+/** Warm enough not to repeat itself. */
+const samplingDefault = { temperature: 0.7 }
+/** It was taught one answer to each question. */
+const guideSampling = { temperature: 0 }
+
+/** What the configuration says of the model that answers. */
+export const samplingOfModel = ({ models }: Pick<Config, "models">): Partial<Sampling> | undefined =>
+  models[0] === undefined ? guideSampling : models[0].sampling
+
+/** The channel's before the model's before ours. */
+export function samplingOf({ models }: Pick<Config, "models">, channel: Pick<Channel, "sampling">): Sampling {
+  return { ...samplingDefault, ...samplingOfModel({ models }), ...channel.sampling }
 }
 
 const accountLimits = { liveMax: 50_000, linesMax: 20_000 }
@@ -77,7 +93,7 @@ const accountOf = Effect.fn("accountOf")(function* (parts: ChannelParts, channel
     mailboxMax,
     systemPrompt: config.systemPrompt,
     answerTokensMax,
-    temperature: 0.7
+    sampling: samplingOf(config, channel)
   }
   return yield* makeAccount({
     adapter,
@@ -97,11 +113,12 @@ const accountOf = Effect.fn("accountOf")(function* (parts: ChannelParts, channel
 })
 
 function webhookChannel(channel: ChannelConfig): Channel {
-  const { account, attemptsMax, giveUpAfterMs, policy, settleMs } = channel
+  const { account, attemptsMax, giveUpAfterMs, policy, sampling, settleMs } = channel
   return {
     id: accountId("webhook", account),
     open: openWebhook(channel),
     settings: { policy, settleMs },
+    sampling,
     attemptsMax,
     ageMaxMs: giveUpAfterMs
   }
@@ -116,5 +133,5 @@ function webChannel({ accounts, config, database, scheduler }: ChannelParts): Ch
     typing: (thread) => accounts.get(webId)?.conversations.hint(idOf(thread), { type: "user.typing" })
   })
   // The record is what pages read: sending to them cannot fail for long.
-  return { id: webId, open, settings: config.web, attemptsMax: 12, ageMaxMs: dayMs }
+  return { id: webId, open, settings: config.web, sampling: undefined, attemptsMax: 12, ageMaxMs: dayMs }
 }

@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import type { Account } from "./actors/account.ts"
 import { supervise } from "./actors/supervisor.ts"
 import { runSweeper, type SweeperOptions, sweep } from "./actors/sweeper.ts"
-import { channelsOf, openChannel, partIntensity, webId } from "./channels.ts"
+import { channelsOf, openChannel, partIntensity, samplingOfModel, webId } from "./channels.ts"
 import { StartTrouble } from "./cli/command.ts"
 import type { Config } from "./cli/config-schema.ts"
 import { randomId } from "./domain/random-id.ts"
@@ -126,7 +126,7 @@ const start = Effect.fn("start")(function* (
     connect: () => accounts.get(webId)?.adapter.connect,
     health: healthOf(observed),
     metrics: metricsOf(observed),
-    v1: { chats, scheduler, model: model.engine.name, limits: config.limits }
+    v1: { chats, scheduler, model: model.engine.name, sampling: samplingOfModel(config), limits: config.limits }
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
   return { address, accounts, chats, failed: Deferred.await(failed) }
 })

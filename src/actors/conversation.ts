@@ -6,6 +6,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Doing, Glimpse } from "../domain/glimpse.ts"
 import { accountOf } from "../domain/ids.ts"
+import type { Sampling } from "../inference/engine.ts"
 import type { InferenceScheduler, ModelFailed, Signal } from "../inference/scheduler.ts"
 import {
   type ConversationAction,
@@ -32,7 +33,7 @@ export interface ConversationOptions extends ConversationSettings {
   readonly mailboxMax: number
   readonly systemPrompt: string
   readonly answerTokensMax: number
-  readonly temperature: number
+  readonly sampling: Sampling
 }
 
 export interface ConversationServices {
@@ -187,8 +188,8 @@ class Conversation implements Behaviour<Machine> {
       const messages = promptOf(this.#options.systemPrompt, stored)
       const userId = stored.findLast((message) => message.userId !== undefined)?.userId ?? this.#id
       const user = `${accountOf(this.#id)}/${userId}`
-      const { answerTokensMax, temperature } = this.#options
-      const request = { id: `${this.#id}/${turn}`, user, messages, answerTokensMax, temperature, stop: [] }
+      const { answerTokensMax, sampling } = this.#options
+      const request = { id: `${this.#id}/${turn}`, user, messages, answerTokensMax, ...sampling, stop: [] }
       const signals = this.#services.scheduler.infer({ ...request, firstAttempt: attempt })
       yield* Stream.runForEach(signals, (signal) => this.#take(turn, signal, self))
     }).pipe(
@@ -214,6 +215,7 @@ class Conversation implements Behaviour<Machine> {
     const { attempt } = signal
     switch (signal.type) {
       case "started":
+      case "call": // None: no tools are offered.
         return Effect.void
       case "text": {
         const at = this.#draft.text.length

@@ -89,6 +89,29 @@ const policy = setting(
 )
 const settleMs = setting(whole(0, 60_000), 0, "Messages that come within this time of each other become one turn.")
 
+const number = (minimum: number, maximum: number, description: string) => {
+  const expected = `a number from ${minimum} to ${maximum}`
+  return Schema.optionalKey(
+    Schema.Finite.check(Schema.isBetween({ minimum, maximum }, { expected })).annotate({ expected, description })
+  )
+}
+
+const Sampling = Schema.Struct({
+  temperature: number(0, 2, "0 always takes the likeliest token. 0.7 in channels and 1 in /v1, unless it is set."),
+  topK: Schema.optionalKey(
+    whole(0, 1_000_000).annotate({ description: "So many of the likeliest tokens are chosen from; 0 is all." })
+  ),
+  topP: number(0, 1, "The likeliest tokens are chosen from that have this probability together."),
+  minP: number(0, 1, "Tokens are chosen from that have this part of the likeliest one's probability."),
+  repeatPenalty: number(0.1, 10, "Divides the logit of what the answer has already; 1 changes nothing."),
+  frequencyPenalty: number(-2, 2, "Taken from the logit of a token as often as the answer has it."),
+  presencePenalty: number(-2, 2, "Taken from the logit of each token that the answer has.")
+}).annotate({ expected: "a map of how tokens are chosen" })
+
+const sampling = (description: string) => Schema.optionalKey(Sampling.annotate({ description }))
+const channelSampling = sampling("How tokens are chosen in answers here, where it differs from the model's.")
+const modelSampling = sampling("How tokens are chosen where neither a channel nor a request of /v1 says so.")
+
 const Web = Schema.Struct({ policy, settleMs }).annotate({ expected: "a map" })
 
 const Webhook = Schema.Struct({
@@ -98,6 +121,7 @@ const Webhook = Schema.Struct({
   callback: webAddress.annotate({ description: "Where the answers are sent, by POST." }),
   policy,
   settleMs,
+  sampling: channelSampling,
   attemptsMax: setting(whole(1, 100), 12, "Sends of one answer before it becomes a dead letter."),
   giveUpAfterMs: setting(
     whole(1000, 30 * dayMs),
@@ -118,7 +142,8 @@ const LlamaModel = Schema.Struct({
     oneOf(["auto", "cuda", "vulkan", "metal", false]).annotate({
       description: "The graphics interface to compute with."
     })
-  )
+  ),
+  sampling: modelSampling
 })
 
 const OpenAiModel = Schema.Struct({
@@ -129,7 +154,8 @@ const OpenAiModel = Schema.Struct({
   model: Schema.optionalKey(
     text("a name", (value) => value !== "").annotate({ description: "The name of the model at that server." })
   ),
-  slots: setting(whole(1, 10_000), 16, "Turns that it is given at the same time.")
+  slots: setting(whole(1, 10_000), 16, "Turns that it is given at the same time."),
+  sampling: modelSampling
 })
 
 const Model = Schema.Union([LlamaModel, OpenAiModel]).annotate({

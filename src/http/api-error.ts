@@ -1,7 +1,7 @@
 /** Errors as OpenAI's clients see them: `{"error": {"message", "type", "param", "code"}}`. */
 import * as Data from "effect/Data"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type { Failure } from "../inference/scheduler.ts"
+import type { Failure, ModelFailed } from "../inference/scheduler.ts"
 
 export class ApiError extends Data.TaggedError("ApiError")<{
   readonly status: number
@@ -40,6 +40,13 @@ export function unknownModel(asked: string, served: string): ApiError {
   return new ApiError({ status: 404, type: "invalid_request_error", code: "model_not_found", param: "model", message })
 }
 
+/** 501, which the official clients would repeat without the header. */
+export const noEmbeddings = serverError(
+  501,
+  "not_supported",
+  "There are no embeddings here: the model is loaded to write text. An embedding model can be served beside Parley, by llama-server --embedding.",
+  { "x-should-retry": "false" }
+)
 export const overdue = serverError(504, "timeout", "The answer was not finished in time.")
 export const broken = serverError(500, "internal_error", "The server broke at this request; its log says how.", {
   "x-should-retry": "false"
@@ -67,14 +74,22 @@ export function apiErrorOf(failure: Failure, answerTokensMax: number): ApiError 
       return invalid("context_length_exceeded", "messages", tooLongWords(tokens, tokensMax, answerTokensMax))
     }
     case "ModelFailed":
-      return modelFailed(failure.kind, failure.reason)
+      return modelFailed(failure)
   }
 }
 
-function modelFailed(kind: "crashed" | "lost" | "busy" | "refused", reason: string): ApiError {
+const paramOf = {
+  messages: "messages",
+  logitBias: "logit_bias",
+  shape: "response_format",
+  grammar: "grammar",
+  tools: "tools"
+} as const
+
+function modelFailed({ kind, part = "messages", reason }: ModelFailed): ApiError {
   switch (kind) {
     case "refused":
-      return invalid("model_refused", "messages", `The model does not take this request: ${reason}`)
+      return invalid("model_refused", paramOf[part], `The model does not take this request: ${reason}`)
     case "crashed":
       // The official clients ask again after every 5xx without this header (openai-node, `shouldRetry`).
       return serverError(500, "model_crashed", "The model died whenever it ran this request.", {

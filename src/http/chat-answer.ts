@@ -10,31 +10,49 @@ export interface AnswerHead {
   readonly model: string
 }
 
+export interface End {
+  readonly reason: FinishReason
+  readonly usage: Usage
+}
+
 /** Changed in place, by `hear` alone. */
 export interface WholeAnswer {
   text: string
-  end: { readonly reason: FinishReason; readonly usage: Usage } | undefined
+  calls: Array<{ id: string; name: string; arguments: string }>
+  end: End | undefined
 }
 
 /** An attempt that was lost is forgotten: nobody has seen anything of it. */
 export function hear(answer: WholeAnswer, signals: ReadonlyArray<Signal>): void {
   for (const signal of signals) {
     if (signal.type === "text") answer.text += signal.text
-    else if (signal.type === "restarted") answer.text = ""
+    else if (signal.type === "call") {
+      const { id = "", index, name = "" } = signal
+      const before = answer.calls[index] ?? { id, name, arguments: "" }
+      answer.calls[index] = { ...before, arguments: before.arguments + signal.arguments }
+    } else if (signal.type === "restarted") [answer.text, answer.calls] = ["", []]
     else if (signal.type === "finished") answer.end = signal
   }
 }
 
-export function completionOf({ created, id, model }: AnswerHead, text: string, reason: FinishReason, usage: Usage) {
-  const message = { role: "assistant", content: text, refusal: null }
+const reasons = { stop: "stop", length: "length", "tool-calls": "tool_calls" } as const
+
+export function completionOf({ created, id, model }: AnswerHead, { calls, text }: WholeAnswer, { reason, usage }: End) {
+  const called = calls.map(({ id, name, arguments: given }) => callOf(id, name, given))
+  const content = text === "" && called.length > 0 ? null : text
+  const message = { role: "assistant", content, refusal: null, ...(called.length > 0 && { tool_calls: called }) }
   return {
     id,
     object: "chat.completion",
     created,
     model,
-    choices: [{ index: 0, message, logprobs: null, finish_reason: reason }],
+    choices: [{ index: 0, message, logprobs: null, finish_reason: reasons[reason] }],
     usage: usageOf(usage)
   }
+}
+
+function callOf(id: string, name: string, given: string) {
+  return { id, type: "function", function: { name, arguments: given } }
 }
 
 function usageOf({ answerTokens, promptTokens }: Usage) {
@@ -45,7 +63,7 @@ function usageOf({ answerTokens, promptTokens }: Usage) {
 export interface StreamedAnswer {
   readonly head: AnswerHead
   readonly includeUsage: boolean
-  hasText: boolean
+  hasBegun: boolean
   isOver: boolean
 }
 
@@ -55,17 +73,38 @@ export interface StreamedAnswer {
  */
 export function eventsOf(answer: StreamedAnswer, signals: ReadonlyArray<Signal>): string {
   let events = ""
-  let unsent = ""
-  for (const signal of signals) {
+  for (const signal of together(signals)) {
     if (answer.isOver) break
-    if (signal.type === "text") unsent += signal.text
-    else if (signal.type === "finished") events += textEvents(answer, unsent) + endEvents(answer, signal)
-    else if (signal.type === "restarted" && (answer.hasText || unsent !== "")) {
-      events += textEvents(answer, unsent) + errorEvent(answer, lostMidway)
-    }
-    if (signal.type !== "text") unsent = ""
+    if (signal.type === "text") events += deltaEvents(answer, { content: signal.text }, "")
+    else if (signal.type === "call") events += deltaEvents(answer, { tool_calls: [callDelta(signal)] }, null)
+    else if (signal.type === "finished") events += endEvents(answer, signal)
+    else if (signal.type === "restarted" && answer.hasBegun) events += errorEvent(answer, lostMidway)
   }
-  return events + textEvents(answer, unsent)
+  return events
+}
+
+/** Texts that came together are one delta, and so are the arguments of a call. */
+function together(signals: ReadonlyArray<Signal>): ReadonlyArray<Signal> {
+  const joined: Array<Signal> = []
+  for (const signal of signals) {
+    const last = joined.at(-1)
+    if (signal.type === "text" && last?.type === "text")
+      joined[joined.length - 1] = { ...last, text: last.text + signal.text }
+    else if (
+      signal.type === "call" &&
+      signal.id === undefined &&
+      last?.type === "call" &&
+      last.index === signal.index
+    ) {
+      joined[joined.length - 1] = { ...last, arguments: last.arguments + signal.arguments }
+    } else if (signal.type !== "started") joined.push(signal)
+  }
+  return joined
+}
+
+function callDelta({ arguments: given, id, index, name }: Signal & { readonly type: "call" }) {
+  if (id === undefined) return { index, function: { arguments: given } }
+  return { index, ...callOf(id, name ?? "", given) }
 }
 
 /** The last event of an answer that has no end; `[DONE]` would say that it has. */
@@ -77,20 +116,19 @@ export function errorEvent(answer: StreamedAnswer, error: ApiError): string {
 /** A comment, which clients pass over (WHATWG HTML, "Server-sent events", §9.2.6). */
 export const silence = ": still waiting\n\n"
 
-/** Texts that came together are one delta. */
-function textEvents(answer: StreamedAnswer, content: string): string {
-  if (content === "" || answer.isOver) return ""
-  return roleEvent(answer) + chunkEvent(answer, { content })
+/** `content` is what an answer has that begins so: null for one that calls. */
+function deltaEvents(answer: StreamedAnswer, delta: object, content: "" | null): string {
+  return roleEvent(answer, content) + chunkEvent(answer, delta)
 }
 
-function roleEvent(answer: StreamedAnswer): string {
-  if (answer.hasText) return ""
-  answer.hasText = true
-  return chunkEvent(answer, { role: "assistant", content: "", refusal: null })
+function roleEvent(answer: StreamedAnswer, content: "" | null): string {
+  if (answer.hasBegun) return ""
+  answer.hasBegun = true
+  return chunkEvent(answer, { role: "assistant", content, refusal: null })
 }
 
-function endEvents(answer: StreamedAnswer, { reason, usage }: { reason: FinishReason; usage: Usage }): string {
-  const role = roleEvent(answer)
+function endEvents(answer: StreamedAnswer, { reason, usage }: End): string {
+  const role = roleEvent(answer, "")
   const end = chunkEvent(answer, {}, reason)
   const counted = answer.includeUsage ? eventOf({ ...chunkOf(answer), choices: [], usage: usageOf(usage) }) : ""
   answer.isOver = true
@@ -98,7 +136,7 @@ function endEvents(answer: StreamedAnswer, { reason, usage }: { reason: FinishRe
 }
 
 function chunkEvent(answer: StreamedAnswer, delta: object, reason: FinishReason | null = null): string {
-  const choices = [{ index: 0, delta, logprobs: null, finish_reason: reason }]
+  const choices = [{ index: 0, delta, logprobs: null, finish_reason: reason && reasons[reason] }]
   return eventOf({ ...chunkOf(answer), choices, ...(answer.includeUsage && { usage: null }) })
 }
 

@@ -10,7 +10,7 @@ import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { randomId } from "../domain/random-id.ts"
-import type { InferenceRequest } from "../inference/engine.ts"
+import type { InferenceRequest, Sampling } from "../inference/engine.ts"
 import type { Failure, InferenceScheduler, Signal } from "../inference/scheduler.ts"
 import {
   type ApiError,
@@ -49,6 +49,8 @@ export interface ChatRouteOptions {
   readonly scheduler: InferenceScheduler["Service"]
   /** The one model that is served. */
   readonly model: string
+  /** What a request does not say of it. */
+  readonly sampling: Partial<Sampling> | undefined
   readonly limits: {
     readonly bodyMaxBytes: number
     /** A client that asks for more gets this much. */
@@ -75,7 +77,7 @@ export const chatRoute = (options: ChatRouteOptions) =>
 
 const answered = Effect.fnUntraced(
   function* (request: HttpServerRequest.HttpServerRequest, options: ChatRouteOptions) {
-    const { chats, limits, model, scheduler } = options
+    const { chats, limits, model, sampling, scheduler } = options
     if (chats.isOver) return yield* stopping
     // The scope is the request's: it closes when the last byte of a stream is written.
     yield* Effect.acquireRelease(
@@ -86,7 +88,7 @@ const answered = Effect.fnUntraced(
     if (asked.model !== model) return yield* unknownModel(asked.model, model)
     const nowMs = yield* Clock.currentTimeMillis
     const head = { id: `chatcmpl-${randomId()}`, created: Math.floor(nowMs / 1_000), model }
-    const wanted = inferenceOf(head.id, asked, limits.answerTokensMax)
+    const wanted = inferenceOf(head.id, asked, { ...samplingDefault, ...sampling }, limits.answerTokensMax)
     const manner = asked.isStream ? "streamed" : "whole"
     yield* Effect.logDebug(`${head.id}: ${manner}, ${asked.messages.length} messages`)
     const call: Call = {
@@ -123,19 +125,24 @@ const bodyOf = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServe
   return new Uint8Array(body)
 })
 
-function inferenceOf(id: string, asked: ChatRequest, answerTokensMax: number): InferenceRequest {
-  const { messages, seed, stop, temperature, topP } = asked
+/** OpenAI's. */
+const samplingDefault = { temperature: 1 }
+
+function inferenceOf(id: string, asked: ChatRequest, sampling: Sampling, answerTokensMax: number): InferenceRequest {
+  const { messages, seed, shape, stop, toolUse } = asked
   return {
+    ...sampling,
+    ...Object.fromEntries(Object.entries(asked.sampling).filter(([, value]) => value !== undefined)),
     id,
     user,
     messages,
     // The client keeps the conversation: it is told when it no longer fits, and nothing is dropped behind its back.
     mayDrop: false,
     answerTokensMax: Math.min(asked.answerTokensMax ?? answerTokensMax, answerTokensMax),
-    temperature,
     stop,
-    ...(topP !== undefined && { topP }),
-    ...(seed !== undefined && { seed })
+    ...(seed !== undefined && { seed }),
+    ...(shape !== undefined && { shape }),
+    ...(toolUse !== undefined && { toolUse })
   }
 }
 
@@ -151,15 +158,14 @@ function whileReady<A, E>(work: Effect.Effect<A, E>, { readiness }: Call): Effec
 }
 
 const whole = Effect.fnUntraced(function* (call: Call, turnMaxMs: number) {
-  const answer: WholeAnswer = { text: "", end: undefined }
+  const answer: WholeAnswer = { text: "", calls: [], end: undefined }
   const reading = Stream.runForEachArray(call.signals, (signals) => Effect.sync(() => hear(answer, signals)))
   yield* whileReady(reading, call).pipe(
     Effect.mapError((error) => (error._tag === "ApiError" ? error : apiErrorOf(error, call.answerTokensMax))),
     Effect.timeoutOrElse({ duration: turnMaxMs, orElse: () => Effect.fail(overdue) })
   )
   if (answer.end === undefined) return yield* lostMidway
-  const { reason, usage } = answer.end
-  return HttpServerResponse.jsonUnsafe(completionOf(call.head, answer.text, reason, usage), {
+  return HttpServerResponse.jsonUnsafe(completionOf(call.head, answer, answer.end), {
     headers: { "x-request-id": call.head.id, "cache-control": "no-store" }
   })
 })
@@ -175,7 +181,7 @@ const streamed = Effect.fnUntraced(function* (
   includeUsage: boolean,
   request: HttpServerRequest.HttpServerRequest
 ) {
-  const answer: StreamedAnswer = { head: call.head, includeUsage, hasText: false, isOver: false }
+  const answer: StreamedAnswer = { head: call.head, includeUsage, hasBegun: false, isOver: false }
   const pull: Signals = yield* Stream.toPull(call.signals)
   const first = yield* whileReady(firstEvents(pull, answer, call), call)
   const bytes = Stream.unfold(first, (unsent: string) =>

@@ -67,6 +67,20 @@ export function readFields<F extends Fields>(
   return Result.succeed(read as Read<F>)
 }
 
+/** The first failure, or all. */
+export function eachOf<A>(
+  list: ReadonlyArray<unknown>,
+  read: (value: unknown, index: number) => Result.Result<A, ApiError>
+): Result.Result<ReadonlyArray<A>, ApiError> {
+  const all: Array<A> = []
+  for (const [index, value] of list.entries()) {
+    const one = read(value, index)
+    if (Result.isFailure(one)) return Result.fail(one.failure)
+    all.push(one.success)
+  }
+  return Result.succeed(all)
+}
+
 export function wrong(param: string, expected: string, found: unknown): ApiError {
   const name = param === "" ? "The body" : `\`${param}\``
   return invalid("invalid_value", param === "" ? null : param, `${name}: expected ${expected}, found ${kindOf(found)}`)

@@ -3,7 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
-import { errorResponse, unknownUrl, wrongMethod } from "./api-error.ts"
+import { errorResponse, noEmbeddings, unknownUrl, wrongMethod } from "./api-error.ts"
 import { type ChatRouteOptions, chatRoute } from "./chat-route.ts"
 import { modelsRoutes } from "./models-route.ts"
 
@@ -12,12 +12,18 @@ export const v1Routes = (options: ChatRouteOptions) =>
     Effect.map(Clock.currentTimeMillis, (nowMs) => [
       chatRoute(options),
       ...modelsRoutes(options.model, Math.floor(nowMs / 1_000)),
+      HttpRouter.route(
+        "POST",
+        "/v1/embeddings",
+        Effect.sync(() => errorResponse(noEmbeddings))
+      ),
       HttpRouter.route("*", "/v1/*", elsewhere)
     ])
   )
 
 const methods: ReadonlyArray<readonly [path: RegExp, allow: string]> = [
   [/^\/v1\/chat\/completions\/?$/i, "POST"],
+  [/^\/v1\/embeddings\/?$/i, "POST"],
   [/^\/v1\/models(\/[^/]+)?\/?$/i, "GET"]
 ]
 

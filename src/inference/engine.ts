@@ -5,11 +5,71 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 export interface ChatMessage {
-  readonly role: "system" | "user" | "assistant"
+  readonly role: "system" | "user" | "assistant" | "tool"
   readonly content: string
+  /** What an assistant called. */
+  readonly calls?: ReadonlyArray<ToolCall>
+  /** Whose result the message of a tool is. */
+  readonly callId?: string
 }
 
-export interface InferenceRequest {
+export interface ToolCall {
+  readonly id: string
+  readonly name: string
+  /** JSON as the model wrote it. */
+  readonly arguments: string
+}
+
+export interface Tool {
+  readonly name: string
+  readonly description?: string
+  /** JSON Schema of its arguments, an object; left out, there are none. */
+  readonly parameters?: unknown
+  readonly strict?: boolean
+}
+
+export interface ToolUse {
+  readonly tools: ReadonlyArray<Tool>
+  /** `auto`: text, a call, or text and then a call. `required`: a call. A name: one call of that tool. */
+  readonly choice: "auto" | "required" | { readonly name: string }
+  /** Whether it may call more than once in an answer. */
+  readonly isParallel: boolean
+}
+
+/** What the text of an answer must be. */
+export type Shape =
+  | { readonly type: "json-object" }
+  | {
+      readonly type: "json-schema"
+      readonly name: string
+      readonly description?: string
+      readonly schema: unknown
+      readonly strict?: boolean
+    }
+  /** In llama.cpp's notation. */
+  | { readonly type: "grammar"; readonly grammar: string }
+
+/** How a token is chosen. What is left out, the engine decides. */
+export interface Sampling {
+  /** 0 decodes greedily. */
+  readonly temperature: number
+  /** Only so many of the likeliest candidates are sampled from; 0 is all of them. */
+  readonly topK?: number | undefined
+  /** Only the likeliest candidates, of this probability together, are sampled from. */
+  readonly topP?: number | undefined
+  /** Only candidates of at least this part of the likeliest one's probability are sampled from. */
+  readonly minP?: number | undefined
+  /** Divides the logit of what the answer has already; 1 changes nothing. */
+  readonly repeatPenalty?: number | undefined
+  /** Taken from the logit of a token as often as the answer has it. */
+  readonly frequencyPenalty?: number | undefined
+  /** Taken once from the logit of each token that the answer has. */
+  readonly presencePenalty?: number | undefined
+  /** Added to the logits of tokens: −100 is never, 100 is nothing else. */
+  readonly logitBias?: ReadonlyArray<readonly [token: number, bias: number]> | undefined
+}
+
+export interface InferenceRequest extends Sampling {
   /** One turn of one conversation; the same on every attempt. */
   readonly id: string
   /** Whom fairness counts: an API key, or an account and its user. */
@@ -19,15 +79,22 @@ export interface InferenceRequest {
   /** False: what does not fit whole is `PromptTooLong`. */
   readonly mayDrop?: boolean
   readonly answerTokensMax: number
-  /** 0 decodes greedily. */
-  readonly temperature: number
-  /** Only the likeliest candidates, of this probability together, are sampled from; left out, the engine decides. */
-  readonly topP?: number
   readonly seed?: number
+  /** They end the text of an answer; within a call they are letters like any other. */
   readonly stop: ReadonlyArray<string>
+  readonly shape?: Shape
+  readonly toolUse?: ToolUse
 }
 
-export type FinishReason = "stop" | "length"
+export type FinishReason = "stop" | "length" | "tool-calls"
+
+/** More of a call. The first of an `index`, which counts from 0, has the id and the name. */
+export interface CallDelta {
+  readonly index: number
+  readonly id?: string
+  readonly name?: string
+  readonly arguments: string
+}
 
 export interface Usage {
   readonly promptTokens: number
@@ -39,6 +106,7 @@ export type Token =
   | { readonly type: "progress" }
   /** More of the answer: whole characters only, never half of a code point. */
   | { readonly type: "text"; readonly text: string }
+  | ({ readonly type: "call" } & CallDelta)
   /** The last one. */
   | { readonly type: "finish"; readonly reason: FinishReason; readonly usage: Usage }
 
@@ -62,8 +130,14 @@ export type EngineError = EngineLost | EngineRefused | EngineBusy | PromptTooLon
 /** The process or the connection died, or went silent, while it answered: the request may be run again. */
 export class EngineLost extends Data.TaggedError("EngineLost")<{ readonly reason: string }> {}
 
-/** The engine answered that it will not: repeating cannot help. */
-export class EngineRefused extends Data.TaggedError("EngineRefused")<{ readonly reason: string }> {}
+/** What of a request an engine refuses. */
+export type RequestPart = "messages" | "logitBias" | "shape" | "grammar" | "tools"
+
+/** The engine answered that it will not: repeating cannot help. Without a `part` it is the request as a whole. */
+export class EngineRefused extends Data.TaggedError("EngineRefused")<{
+  readonly reason: string
+  readonly part?: RequestPart
+}> {}
 
 /** The engine is full. The request was not begun. */
 export class EngineBusy extends Data.TaggedError("EngineBusy")<{ readonly retryAfterMs: number }> {}

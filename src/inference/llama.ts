@@ -7,7 +7,7 @@
  *   L3. An interrupted request is out of the worker's next step.
  *   L4. No worker outlives the scope, nor the server.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -15,6 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import {
@@ -29,8 +30,9 @@ import {
   type Token
 } from "./engine.ts"
 import { ggufProblem } from "./gguf-file.ts"
+import { type AllRunning, hearStep, jobOf, loseAll, refuse, runningOf, type Tokens } from "./llama-running.ts"
 import { threadsHere } from "./threads.ts"
-import type { Decoded, FromWorker, Job, Unopened, WorkerOptions } from "./worker/wire.ts"
+import type { Decoded, FromWorker, Unopened, WorkerOptions } from "./worker/wire.ts"
 import { startWorker, type WorkerProcess } from "./worker-process.ts"
 
 export interface LlamaOptions {
@@ -102,13 +104,11 @@ export const openLlama = Effect.fn("openLlama")(function* (
   }
 })
 
-type Tokens = Queue.Queue<Token, EngineError | Cause.Done>
-
 interface State {
   readonly options: Required<Omit<LlamaOptions, "threads">> & LlamaOptions
   /** Open while there is a worker. */
   readonly ready: Latch.Latch
-  readonly running: Map<number, Tokens>
+  readonly running: AllRunning
   readonly counts: { -readonly [Count in keyof Counts]: Counts[Count] }
   worker: WorkerProcess | undefined
   /** A worker could not load the file, or not in time. */
@@ -146,13 +146,14 @@ const takeSlot = (state: State) =>
   })
 
 const begin = (state: State, request: InferenceRequest & { readonly seed: number }, tokens: Tokens) =>
-  Effect.suspend(() => {
+  Effect.suspend((): Effect.Effect<number, EngineLost | EngineRefused> => {
     if (state.worker === undefined) return new EngineLost({ reason: state.trouble ?? "its worker is gone" })
-    const { answerTokensMax, mayDrop = true, messages, seed, stop, temperature, topP } = request
-    const job: Job = { key: ++state.lastKey, messages, mayDrop, answerTokensMax, temperature, topP, seed, stop }
-    state.running.set(job.key, tokens)
-    state.worker.send({ type: "generate", job })
-    return Effect.succeed(job.key)
+    const job = jobOf(++state.lastKey, request)
+    if (Result.isFailure(job)) return job.failure
+    const { key } = job.success
+    state.running.set(key, runningOf(job.success, tokens))
+    state.worker.send({ type: "generate", job: job.success })
+    return Effect.succeed(key)
   })
 
 function abort({ running, worker }: State, key: number): void {
@@ -224,9 +225,7 @@ function lose(state: State, how: string): void {
   state.ready.closeUnsafe()
   state.worker = undefined
   state.trouble = how
-  const lost = Cause.fail(new EngineLost({ reason: how }))
-  for (const tokens of state.running.values()) Queue.failCauseUnsafe(tokens, lost)
-  state.running.clear()
+  loseAll(state.running, new EngineLost({ reason: how }))
 }
 
 function hear(state: State, started: Deferred.Deferred<void, string>, message: FromWorker): void {
@@ -239,43 +238,24 @@ function hear(state: State, started: Deferred.Deferred<void, string>, message: F
       Deferred.doneUnsafe(started, Exit.fail(unopened(state.options, message)))
       return
     case "decoded":
-      hearStep(state, message)
+      count(state.counts, message)
+      hearStep(state.running, message)
       return
     case "too-long":
-      refuse(state, message.key, new PromptTooLong({ tokens: message.tokens, tokensMax: message.tokensMax }))
+      refuse(state.running, message.key, new PromptTooLong({ tokens: message.tokens, tokensMax: message.tokensMax }))
       return
     case "refused":
-      refuse(state, message.key, new EngineRefused({ reason: message.reason }))
+      refuse(state.running, message.key, new EngineRefused({ reason: message.reason, part: message.part }))
       return
     case "idle":
       return
   }
 }
 
-function hearStep({ counts, running }: State, { ends, texts, tokens }: Decoded): void {
+function count(counts: State["counts"], { texts, tokens }: Decoded): void {
   counts.steps++
   counts.rows += texts.length
   counts.tokens += tokens
-  // A key that is not there was interrupted after the step began.
-  for (const [key, text] of texts) {
-    const queue = running.get(key)
-    if (queue !== undefined) Queue.offerUnsafe(queue, text === "" ? progress : { type: "text", text })
-  }
-  for (const [key, reason, usage] of ends) {
-    const queue = running.get(key)
-    if (queue === undefined) continue
-    Queue.offerUnsafe(queue, { type: "finish", reason, usage })
-    Queue.endUnsafe(queue)
-    running.delete(key)
-  }
-}
-
-const progress: Token = { type: "progress" }
-
-function refuse({ running }: State, key: number, error: EngineError): void {
-  const queue = running.get(key)
-  running.delete(key)
-  if (queue !== undefined) Queue.failCauseUnsafe(queue, Cause.fail(error))
 }
 
 function workerOptionsOf(options: State["options"]): WorkerOptions {

@@ -1,6 +1,7 @@
 /** What OpenAI's chat completions look like on the wire: what we send, and what the servers that speak it answer. */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { randomId } from "../domain/random-id.ts"
 import {
   type ChatMessage,
   EngineBusy,
@@ -10,7 +11,9 @@ import {
   type FinishReason,
   type InferenceRequest,
   PromptTooLong,
+  type Shape,
   type Token,
+  type ToolUse,
   type Usage
 } from "./engine.ts"
 import type { SseEvent } from "./sse.ts"
@@ -22,18 +25,60 @@ export function bodyOf(
 ): string {
   const { answerTokensMax, mayDrop = true, messages, seed, stop, temperature, topP } = request
   const isCut = mayDrop && contextTokens !== undefined
+  const sent = isCut ? newestThatFit(messages, contextTokens - answerTokensMax) : messages
   return JSON.stringify({
     model,
-    messages: isCut ? newestThatFit(messages, contextTokens - answerTokensMax) : messages,
+    messages: sent.map(messageOf),
     stream: true,
     stream_options: { include_usage: true },
     // The newer name is `max_completion_tokens`; only this one is known to all servers.
     max_tokens: answerTokensMax,
     temperature,
     top_p: topP,
+    // These three, and `grammar`, are llama-server's; vLLM calls the third `repetition_penalty`.
+    top_k: request.topK,
+    min_p: request.minP,
+    repeat_penalty: request.repeatPenalty,
+    frequency_penalty: request.frequencyPenalty,
+    presence_penalty: request.presencePenalty,
+    logit_bias: request.logitBias && Object.fromEntries(request.logitBias),
     seed,
-    stop: stop.length > 0 ? stop : undefined
+    stop: stop.length > 0 ? stop : undefined,
+    ...shapeFields(request.shape),
+    ...toolFields(request.toolUse)
   })
+}
+
+function messageOf({ callId, calls = [], content, role }: ChatMessage) {
+  const tool_calls = calls.map(({ id, name, arguments: given }) => ({
+    id,
+    type: "function",
+    function: { name, arguments: given }
+  }))
+  return {
+    role,
+    content: content === "" && calls.length > 0 ? null : content,
+    tool_calls: calls.length > 0 ? tool_calls : undefined,
+    tool_call_id: callId
+  }
+}
+
+function shapeFields(shape: Shape | undefined) {
+  if (shape === undefined) return {}
+  if (shape.type === "grammar") return { grammar: shape.grammar }
+  if (shape.type === "json-object") return { response_format: { type: "json_object" } }
+  const { type: _, ...json_schema } = shape
+  return { response_format: { type: "json_schema", json_schema } }
+}
+
+function toolFields(toolUse: ToolUse | undefined) {
+  if (toolUse === undefined) return {}
+  const { choice, isParallel, tools } = toolUse
+  return {
+    tools: tools.map((tool) => ({ type: "function", function: tool })),
+    tool_choice: typeof choice === "string" ? choice : { type: "function", function: choice },
+    parallel_tool_calls: isParallel
+  }
 }
 
 /**
@@ -56,8 +101,9 @@ export function newestThatFit(messages: ReadonlyArray<ChatMessage>, tokensMax: n
  * One token per 3 bytes of UTF-8, and 4 for the frame of a message: more than most texts have (English about 4 bytes a
  * token, Chinese about 3), as the server's tokenizer is out of reach.
  */
-function tokensEstimatedOf({ content }: ChatMessage): number {
-  return Math.ceil(Buffer.byteLength(content) / 3) + 4
+function tokensEstimatedOf({ calls = [], content }: ChatMessage): number {
+  const called = calls.map(({ arguments: given, name }) => name + given).join("")
+  return Math.ceil(Buffer.byteLength(content + called) / 3) + 4 * (1 + calls.length)
 }
 
 /** What is known of an answer so far. Changed in place, by `tokensOf` alone. */
@@ -67,15 +113,20 @@ export interface Answer {
   readonly textMaxChars: number
   textChars: number
   deltas: number
+  /** The server's indexes of the calls that have begun, in their order. */
+  readonly calls: Array<number>
   isOver: boolean
 }
+
+/** More are no answer to anything. */
+const callsMax = 128
 
 /** A server that ignores `max_tokens` is stopped: no vocabulary has tokens of more characters. */
 const tokenMaxChars = 128
 
 export function emptyAnswer({ answerTokensMax }: InferenceRequest): Answer {
   const textMaxChars = answerTokensMax * tokenMaxChars
-  return { reason: undefined, usage: undefined, textMaxChars, textChars: 0, deltas: 0, isOver: false }
+  return { reason: undefined, usage: undefined, textMaxChars, textChars: 0, deltas: 0, calls: [], isOver: false }
 }
 
 /** The tokens of one event. The finish comes with `[DONE]`: the usage stands behind the reason, if anywhere. */
@@ -89,15 +140,42 @@ export function tokensOf(answer: Answer, { data, event }: SseEvent): Result.Resu
   if (typeof usage?.prompt_tokens === "number" && typeof usage.completion_tokens === "number")
     answer.usage = { promptTokens: usage.prompt_tokens, answerTokens: usage.completion_tokens }
   const choice = Array.isArray(choices) ? choices[0] : undefined
-  if (typeof choice?.finish_reason === "string") answer.reason = choice.finish_reason === "length" ? "length" : "stop"
-  const { content, reasoning_content: reasoning } = choice?.delta ?? {}
-  if (typeof content !== "string" || content === "") return Result.succeed(reasoning ? [{ type: "progress" }] : [])
+  if (typeof choice?.finish_reason === "string") answer.reason = reasonOf(choice.finish_reason)
+  const { content, reasoning_content: reasoning, tool_calls } = choice?.delta ?? {}
+  const said: ReadonlyArray<Token> =
+    typeof content === "string" && content !== "" ? [{ type: "text", text: content }] : []
+  const called = Array.isArray(tool_calls) ? tool_calls.flatMap((delta) => callOf(answer, delta)) : []
+  const tokens = [...said, ...called]
+  if (tokens.length === 0) return Result.succeed(reasoning ? [{ type: "progress" }] : [])
   answer.deltas++
-  answer.textChars += content.length
-  const text: Token = { type: "text", text: content }
-  if (answer.textChars <= answer.textMaxChars) return Result.succeed([text])
+  for (const token of tokens) answer.textChars += charsOf(token)
+  if (answer.textChars <= answer.textMaxChars) return Result.succeed(tokens)
   answer.reason = "length"
-  return Result.map(finishOf(answer), (token) => [text, token])
+  return Result.map(finishOf(answer), (token) => [...tokens, token])
+}
+
+/** Some servers say `stop` of an answer that calls; what they call is believed. */
+function reasonOf(reason: string): FinishReason {
+  if (reason === "length") return "length"
+  return reason === "tool_calls" ? "tool-calls" : "stop"
+}
+
+function charsOf(token: Token): number {
+  if (token.type === "text") return token.text.length
+  return token.type === "call" ? token.arguments.length : 0
+}
+
+/** What names no function is a part of no call. */
+function callOf(answer: Answer, delta: CallDelta | null): ReadonlyArray<Token> {
+  if (typeof delta !== "object" || delta === null) return []
+  const { function: called, id, index = answer.calls.length } = delta
+  const { arguments: given, name } = called ?? {}
+  const more = typeof given === "string" ? given : ""
+  const known = answer.calls.indexOf(Number(index))
+  if (known >= 0) return more === "" ? [] : [{ type: "call", index: known, arguments: more }]
+  if (typeof name !== "string" || name === "" || answer.calls.length >= callsMax) return []
+  const nth = answer.calls.push(Number(index)) - 1
+  return [{ type: "call", index: nth, id: typeof id === "string" ? id : `call_${randomId()}`, name, arguments: more }]
 }
 
 /** Fails when the server did not say why it ended. A delta counts as a token where the server does not count. */
@@ -106,7 +184,8 @@ export function finishOf(answer: Answer): Result.Result<Token, EngineLost> {
   if (reason === undefined)
     return Result.fail(new EngineLost({ reason: "The model server ended the answer before its end." }))
   answer.isOver = true
-  return Result.succeed({ type: "finish", reason, usage })
+  const isCall = reason === "stop" && answer.calls.length > 0
+  return Result.succeed({ type: "finish", reason: isCall ? "tool-calls" : reason, usage })
 }
 
 /** `retryAfter` is the header: seconds or an HTTP date (RFC 9110, §10.2.3). */
@@ -161,6 +240,13 @@ interface Chunk {
 interface Delta {
   readonly content?: unknown
   readonly reasoning_content?: unknown
+  readonly tool_calls?: unknown
+}
+
+interface CallDelta {
+  readonly index?: unknown
+  readonly id?: unknown
+  readonly function?: { readonly name?: unknown; readonly arguments?: unknown } | null
 }
 
 function chunkOf(data: string): Chunk | undefined {

@@ -13,12 +13,14 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { runAttempt } from "./attempt.ts"
 import type {
+  CallDelta,
   Engine,
   EngineError,
   EngineLost,
   FinishReason,
   InferenceRequest,
   PromptTooLong,
+  RequestPart,
   Token,
   Usage
 } from "./engine.ts"
@@ -30,6 +32,7 @@ export type Signal =
   /** It has a slot. */
   | { readonly type: "started"; readonly attempt: number }
   | { readonly type: "text"; readonly attempt: number; readonly text: string }
+  | ({ readonly type: "call"; readonly attempt: number } & CallDelta)
   /** It waits again. `attempt` is the next one: everything of lower attempts is void. */
   | { readonly type: "restarted"; readonly attempt: number; readonly reason: string }
   /** The last one. */
@@ -48,6 +51,8 @@ export class QueueFull extends Data.TaggedError("QueueFull")<{
 export class ModelFailed extends Data.TaggedError("ModelFailed")<{
   readonly kind: "crashed" | "lost" | "busy" | "refused"
   readonly reason: string
+  /** What of the request was refused. */
+  readonly part?: RequestPart
 }> {}
 
 export type Failure = QueueFull | PromptTooLong | ModelFailed
@@ -218,13 +223,16 @@ const work = Effect.fnUntraced(function* (floor: Floor, ticket: Ticket, request:
 })
 
 function signalOf(token: Exclude<Token, { readonly type: "progress" }>, attempt: number): Signal {
-  if (token.type === "text") return { type: "text", attempt, text: token.text }
-  return { type: "finished", attempt, reason: token.reason, usage: token.usage }
+  if (token.type === "finish") return { type: "finished", attempt, reason: token.reason, usage: token.usage }
+  return { ...token, attempt }
 }
 
 function failureOf(error: Exclude<EngineError, EngineLost>): PromptTooLong | ModelFailed {
   if (error._tag === "PromptTooLong") return error
-  if (error._tag === "EngineRefused") return new ModelFailed({ kind: "refused", reason: error.reason })
+  if (error._tag === "EngineRefused") {
+    const { part = "messages", reason } = error
+    return new ModelFailed({ kind: "refused", reason, part })
+  }
   return new ModelFailed({ kind: "busy", reason: "The model had no room for too long." })
 }
 

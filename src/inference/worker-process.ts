@@ -118,7 +118,12 @@ const Message: Schema.Codec<FromWorker> = Schema.Union([
     tokens: Schema.Number,
     tokensMax: Schema.Number
   }),
-  Schema.Struct({ type: Schema.Literal("refused"), key: Schema.Number, reason: Schema.String })
+  Schema.Struct({
+    type: Schema.Literal("refused"),
+    key: Schema.Number,
+    part: Schema.Literals(["messages", "logitBias", "shape", "grammar", "tools"]),
+    reason: Schema.String
+  })
 ])
 /** 0.1 µs a token. */
 const decode = Schema.decodeUnknownSync(Message)

@@ -6,6 +6,7 @@
  *
  *   `!status 429`  answers with that status        `!drop 2`     cuts the connection after two deltas
  *   `!hang 2`      is silent after two deltas       `!once drop 2` does so for the first request with this text
+ *   `!call f {}`   calls the function f
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -17,7 +18,7 @@ export interface ServedRequest {
   /** The last user message, cut to 200 characters. */
   readonly text: string
   readonly model: string | undefined
-  /** All but its messages. */
+  /** All but its messages, which are there when it is told to call. */
   readonly body: Readonly<Record<string, unknown>>
   readonly beganMs: number
   firstDeltaMs?: number
@@ -105,11 +106,12 @@ async function handle(desk: Desk, request: IncomingMessage, response: ServerResp
   if (method !== "POST" || url !== "/v1/chat/completions") return json(404, { error: { message: "No such path." } })
   const body = JSON.parse(await textOf(request)) as Body
   const text = body.messages.findLast(({ role }) => role === "user")?.content ?? ""
-  const { messages: _, ...asked } = body
+  const called = /^!call (\w+) (.*)$/.exec(text)
+  const { messages, ...asked } = body
   const served: ServedRequest = {
     text: text.slice(0, 200),
     model: body.model,
-    body: asked,
+    body: called === null ? asked : { ...asked, messages },
     beganMs: nowMs(),
     outcome: "streaming"
   }
@@ -132,6 +134,7 @@ async function handle(desk: Desk, request: IncomingMessage, response: ServerResp
       choices: [{ index: 0, message: { role: "assistant", content: answer }, finish_reason: "stop" }]
     })
   }
+  if (called !== null) return call(served, response, called[1]!, called[2]!)
   await stream(desk, served, response, answer, trick)
 }
 
@@ -172,6 +175,17 @@ async function stream(
   unsent += eventOf({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] }) + eventOf({ choices: [], usage })
   served.outcome = "finished"
   response.end(`${unsent}data: [DONE]\n\n`)
+}
+
+/** As llama-server does: the name first, then the arguments in pieces. */
+function call(served: ServedRequest, response: ServerResponse, name: string, given: string): void {
+  response.writeHead(200, { "content-type": "text/event-stream" })
+  const delta = (tool_call: object) => eventOf({ choices: [{ index: 0, delta: { tool_calls: [tool_call] } }] })
+  const head = delta({ index: 0, id: "call_echo", type: "function", function: { name, arguments: "" } })
+  const pieces = (given.match(/.{1,5}/g) ?? []).map((piece) => delta({ index: 0, function: { arguments: piece } }))
+  const end = eventOf({ choices: [{ index: 0, delta: {}, finish_reason: "tool_calls" }] })
+  served.outcome = "finished"
+  response.end(`${head}${pieces.join("")}${end}data: [DONE]\n\n`)
 }
 
 function misbehave(served: ServedRequest, response: ServerResponse, { name }: Trick, unsent: string): void {

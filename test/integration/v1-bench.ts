@@ -20,6 +20,8 @@ export interface Options {
   readonly slots?: number
   /** In the form of YAML: `{ queueMax: 1 }`. */
   readonly limits?: string
+  /** Of the model, in the form of YAML. */
+  readonly sampling?: string
   /** Of the model, before each of its eight deltas. */
   readonly delayMs?: number
   readonly drainMs?: number
@@ -28,14 +30,14 @@ export interface Options {
 export const echo = "echo"
 
 /** The scripted model server of model-server.ts behind the engine for OpenAI's protocol. */
-export const v1 = ({ delayMs = 0, drainMs = 8_000, limits = "{}", slots = 4 }: Options = {}) =>
+export const v1 = ({ delayMs = 0, drainMs = 8_000, limits = "{}", sampling = "{}", slots = 4 }: Options = {}) =>
   Effect.gen(function* () {
     const model: ModelServer = yield* Effect.acquireRelease(
       Effect.promise(() => startModelServer({ delayMs })),
       (opened) => Effect.promise(() => opened.close())
     )
     const yaml = `models:
-  - { name: ${echo}, engine: openai, baseUrl: "${model.url}", slots: ${slots} }
+  - { name: ${echo}, engine: openai, baseUrl: "${model.url}", slots: ${slots}, sampling: ${sampling} }
 limits: ${limits}
 drainMs: ${drainMs}
 `

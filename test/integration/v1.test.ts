@@ -59,28 +59,46 @@ it.live("what is asked for reaches the model, and no more than the operator allo
   })
 )
 
+it.live("what a request does not say of its sampling, the configuration of the model says", () =>
+  Effect.gen(function* () {
+    const { client, model } = yield* v1({ sampling: "{ temperature: 0.3, topK: 7, presencePenalty: 1 }" })
+    yield* Effect.promise(async () => {
+      await client.chat.completions.create(saying("some"))
+      await client.chat.completions.create({ ...saying("more"), temperature: 0.9, presence_penalty: 0 })
+      const bodies = model.stats().requests.map(({ body }) => body)
+      expect(bodies[0]).toMatchObject({ temperature: 0.3, top_k: 7, presence_penalty: 1 })
+      expect(bodies[1]).toMatchObject({ temperature: 0.9, top_k: 7, presence_penalty: 0 })
+    })
+  })
+)
+
 it.live("errors are the client's own classes, with the field they are about", () =>
   Effect.gen(function* () {
     const { client } = yield* v1()
     const { chat, models } = client
     yield* Effect.promise(async () => {
-      const tool = { type: "function" as const, function: { name: "f" } }
-      const refused = await failing(chat.completions.create({ ...saying("x"), tools: [tool] }))
+      const refused = await failing(chat.completions.create({ ...saying("x"), logprobs: true }))
       expect(refused).toBeInstanceOf(OpenAI.BadRequestError)
-      expect(refused).toMatchObject({ status: 400, param: "tools", code: "unsupported_parameter" })
+      expect(refused).toMatchObject({ status: 400, param: "logprobs", code: "unsupported_parameter" })
       const unknown = await failing(chat.completions.create(saying("x", "gpt-6")))
       expect(unknown).toBeInstanceOf(OpenAI.NotFoundError)
       expect(unknown).toMatchObject({ param: "model", code: "model_not_found", message: expect.stringContaining(echo) })
       for (const id of ["gpt-6", "x".repeat(200)]) {
         expect(await failing(models.retrieve(id))).toBeInstanceOf(OpenAI.NotFoundError)
       }
-      for (const elsewhere of [client.get("/embeddings"), client.post("/"), client.post("/responses")]) {
+      for (const elsewhere of [client.get("/images"), client.post("/"), client.post("/responses")]) {
         const error = await failing(elsewhere)
         expect(error).toMatchObject({ status: 404, type: "invalid_request_error", code: "unknown_url" })
       }
       const wrong = await failing(client.get("/chat/completions"))
       expect(wrong).toMatchObject({ status: 405, code: "method_not_allowed" })
       expect(await failing(client.delete("/models"))).toMatchObject({ status: 405 })
+      const vectors = await failing(client.embeddings.create({ model: echo, input: "x" }, { maxRetries: 3 }))
+      expect(vectors).toMatchObject({
+        status: 501,
+        code: "not_supported",
+        message: expect.stringContaining("embedding")
+      })
     })
   })
 )

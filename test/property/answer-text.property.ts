@@ -26,8 +26,8 @@ function tokensOf(bytes: Uint8Array, cuts: Iterator<number>): ReadonlyArray<Uint
   return tokens
 }
 
-function show(tokens: ReadonlyArray<Uint8Array>, stop: ReadonlyArray<string>) {
-  const answer = answerText(stop)
+function show(tokens: ReadonlyArray<Uint8Array>, stop: ReadonlyArray<string>, until?: string) {
+  const answer = answerText(stop, until)
   const pieces: Array<string> = []
   for (const token of tokens) if (!answer.isStopped()) pieces.push(answer.push(token))
   const isStopped = answer.isStopped()
@@ -96,4 +96,20 @@ test("the answers above are stopped and not, held back and not", () => {
   }))
   expect(new Set(shown.map(({ isStopped }) => isStopped))).toEqual(new Set([true, false]))
   expect(shown.some(({ isStopped, pieces }) => !isStopped && pieces.at(-1) !== "")).toBe(true)
+})
+
+const x5 = "X5: from the text `until` on, which is shown, stop strings are letters like any other; within it as well"
+test(x5, () => {
+  const pieces = fc.array(fc.oneof(fc.constantFrom("<ab>", "<a", "<", ">"), character), { maxLength: 30, size: "max" })
+  const marked = fc.oneof(word, fc.constantFrom("<", "a<", "b>", "<a", "<ab>a", "ab>"))
+  fc.assert(
+    fc.property(pieces, fc.array(marked, { maxLength: 3 }), cuts, (some, stop, lengths) => {
+      const text = some.join("")
+      const mark = text.indexOf("<ab>")
+      const before = mark < 0 ? text : text.slice(0, mark)
+      const shown = show(tokensOf(Buffer.from(text), lengths), stop, "<ab>")
+      const expected = reference(Buffer.from(before), stop)
+      expect(shown.pieces.join("")).toBe(expected.length < before.length ? expected : text)
+    })
+  )
 })

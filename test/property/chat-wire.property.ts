@@ -53,10 +53,11 @@ function reference(request: Valid): unknown {
     isStream: request.stream ?? false,
     includeUsage: request.stream ?? false,
     answerTokensMax: answerTokensMax === Infinity ? undefined : answerTokensMax,
-    temperature: request.temperature ?? 1,
-    topP: request.top_p,
+    sampling: { temperature: request.temperature, topP: request.top_p },
     seed,
-    stop: [stop].flat().map(storable)
+    stop: [stop].flat().map(storable),
+    shape: undefined,
+    toolUse: undefined
   }
 }
 

@@ -1,7 +1,7 @@
 /** OpenAI's chat completions on our side of the wire: what is answered. */
 import { expect, test } from "vitest"
 import { apiErrorOf } from "../../src/http/api-error.ts"
-import { completionOf, eventsOf, hear, type StreamedAnswer } from "../../src/http/chat-answer.ts"
+import { completionOf, eventsOf, hear, type StreamedAnswer, type WholeAnswer } from "../../src/http/chat-answer.ts"
 import { PromptTooLong } from "../../src/inference/engine.ts"
 import { ModelFailed, QueueFull, type Signal } from "../../src/inference/scheduler.ts"
 
@@ -28,12 +28,14 @@ const finished: Signal = { type: "finished", attempt: 1, reason: "length", usage
 const restarted: Signal = { type: "restarted", attempt: 2, reason: "It died." }
 const head = { id: "chatcmpl-1", created: 5, model: "m" }
 
+const nothing = (): WholeAnswer => ({ text: "", calls: [], end: undefined })
+
 test("a whole answer, of the last attempt alone", () => {
-  const answer = { text: "", end: undefined }
+  const answer = nothing()
   hear(answer, [text("lost "), restarted, text("he", 2)])
   hear(answer, [text("re", 2), finished])
   expect(answer).toMatchObject({ text: "here", end: { reason: "length", usage } })
-  expect(completionOf(head, "here", "length", usage)).toEqual({
+  expect(completionOf(head, answer, { reason: "length", usage })).toEqual({
     id: "chatcmpl-1",
     object: "chat.completion",
     created: 5,
@@ -50,7 +52,7 @@ test("a whole answer, of the last attempt alone", () => {
   })
 })
 
-const streamed = (includeUsage = false): StreamedAnswer => ({ head, includeUsage, hasText: false, isOver: false })
+const streamed = (includeUsage = false): StreamedAnswer => ({ head, includeUsage, hasBegun: false, isOver: false })
 const dataOf = (events: string) =>
   events
     .split("\n\n")
@@ -84,6 +86,55 @@ test("usage, when it is asked for, is null until the chunk without choices", () 
     choices: [],
     usage: { prompt_tokens: 7, completion_tokens: 2, total_tokens: 9 }
   })
+})
+
+const call = (index: number, given: string, name?: string): Signal => ({
+  ...{ type: "call", attempt: 1, index, arguments: given },
+  ...(name !== undefined && { id: `call_${index}`, name })
+})
+const calling: ReadonlyArray<Signal> = [
+  ...[call(0, "", "f"), call(0, '{"a"'), call(0, ":1}"), call(1, "{}", "g")],
+  { type: "finished", attempt: 1, reason: "tool-calls", usage }
+]
+const called = (index: number, name: string, given: string) => ({
+  id: `call_${index}`,
+  type: "function",
+  function: { name, arguments: given }
+})
+
+test("calls of tools are put together, and the content of an answer that only calls is null", () => {
+  const answer = nothing()
+  hear(answer, [text("lost"), call(0, "", "lost"), { type: "restarted", attempt: 1, reason: "It died." }, ...calling])
+  expect(completionOf(head, answer, answer.end!).choices).toEqual([
+    {
+      index: 0,
+      message: {
+        role: "assistant",
+        content: null,
+        refusal: null,
+        tool_calls: [called(0, "f", '{"a":1}'), called(1, "g", "{}")]
+      },
+      logprobs: null,
+      finish_reason: "tool_calls"
+    }
+  ])
+  const both = nothing()
+  hear(both, [text("Let me see."), ...calling])
+  expect(completionOf(head, both, both.end!).choices[0]?.message).toMatchObject({ content: "Let me see." })
+})
+
+test("calls are streamed with their name first, and a loss after one ends the stream", () => {
+  const data = dataOf(eventsOf(streamed(), calling)).slice(0, -1)
+  expect(data.map((one): unknown => JSON.parse(one))).toEqual([
+    chunk({ role: "assistant", content: null, refusal: null }),
+    chunk({ tool_calls: [{ index: 0, ...called(0, "f", '{"a":1}') }] }),
+    chunk({ tool_calls: [{ index: 1, ...called(1, "g", "{}") }] }),
+    chunk({}, "tool_calls")
+  ])
+  const apart = streamed()
+  const late = [[text("a")], [call(0, "{", "f")], [call(0, "}")]].map((some) => eventsOf(apart, some)).at(-1)!
+  expect(JSON.parse(dataOf(late)[0]!)).toEqual(chunk({ tool_calls: [{ index: 0, function: { arguments: "}" } }] }))
+  expect(eventsOf(apart, [restarted])).toContain("model_lost")
 })
 
 test("an answer without a word has its role all the same", () => {

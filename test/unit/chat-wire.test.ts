@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Result } from "effect"
 import { expect, test } from "vitest"
-import { chatFields, messagesMax, stopMaxChars } from "../../src/http/chat-fields.ts"
+import { biasesMax, chatFields, messagesMax, stopMaxChars } from "../../src/http/chat-fields.ts"
 import { readChatRequest } from "../../src/http/chat-request.ts"
 
 const hi = { model: "m", messages: [{ role: "user", content: "Hi" }] }
@@ -23,15 +23,27 @@ test("a plain request is read with OpenAI's defaults", () => {
     isStream: false,
     includeUsage: false,
     answerTokensMax: undefined,
-    temperature: 1,
-    topP: undefined,
+    sampling: {},
     seed: undefined,
-    stop: []
+    stop: [],
+    shape: undefined,
+    toolUse: undefined
   })
 })
 
 test("what is honoured is read", () => {
-  expect(taken({ temperature: 0, top_p: 0.5, seed: -3 })).toMatchObject({ temperature: 0, topP: 0.5, seed: -3 })
+  expect(taken({ temperature: 0, top_p: 0.5, seed: -3 })).toMatchObject({
+    sampling: { temperature: 0, topP: 0.5 },
+    seed: -3
+  })
+  const penalties = { presence_penalty: -2, frequency_penalty: 0.5, repeat_penalty: 1.1 }
+  expect(taken({ top_k: 0, min_p: 0.1, logit_bias: { 7: -100, 8: 0.5 }, ...penalties }).sampling).toEqual({
+    ...{ topK: 0, minP: 0.1, repeatPenalty: 1.1, frequencyPenalty: 0.5, presencePenalty: -2 },
+    logitBias: [
+      [7, -100],
+      [8, 0.5]
+    ]
+  })
   expect(taken({ stop: "\n" }).stop).toEqual(["\n"])
   expect(taken({ stop: ["a", "b\0"] }).stop).toEqual(["a", "b\uFFFD"])
   expect(taken({ stop: [] }).stop).toEqual([])
@@ -85,7 +97,7 @@ const asNothing = {
   prompt_cache_options: { ttl: "30m" },
   prompt_cache_retention: "24h",
   service_tier: "auto",
-  parallel_tool_calls: true,
+  parallel_tool_calls: false,
   n: 1,
   response_format: { type: "text" },
   modalities: ["text"],
@@ -93,8 +105,6 @@ const asNothing = {
   tool_choice: "none",
   functions: [],
   function_call: "auto",
-  presence_penalty: 0,
-  frequency_penalty: 0,
   logit_bias: {},
   logprobs: false,
   top_logprobs: 0,
@@ -108,13 +118,21 @@ test("what asks for nothing, and what has no effect, changes nothing", () => {
 })
 
 const wrongs: ReadonlyArray<readonly [more: object, param: string, code: string]> = [
-  [{ tools: [{ type: "function" }] }, "tools", "unsupported_parameter"],
-  [{ tool_choice: "required" }, "tool_choice", "unsupported_parameter"],
   [{ functions: [{ name: "f" }] }, "functions", "unsupported_parameter"],
   [{ function_call: { name: "f" } }, "function_call", "unsupported_parameter"],
-  [{ presence_penalty: 0.5 }, "presence_penalty", "unsupported_parameter"],
-  [{ frequency_penalty: -1 }, "frequency_penalty", "unsupported_parameter"],
-  [{ logit_bias: { 5: 1 } }, "logit_bias", "unsupported_parameter"],
+  [{ presence_penalty: 2.1 }, "presence_penalty", "invalid_value"],
+  [{ frequency_penalty: "1" }, "frequency_penalty", "invalid_value"],
+  [{ logit_bias: { 5: 101 } }, "logit_bias", "invalid_value"],
+  [{ logit_bias: { a: 1 } }, "logit_bias", "invalid_value"],
+  [{ logit_bias: { "-1": 1 } }, "logit_bias", "invalid_value"],
+  [
+    { logit_bias: Object.fromEntries(Array.from({ length: biasesMax + 1 }, (_, n) => [n, 1])) },
+    "logit_bias",
+    "invalid_value"
+  ],
+  [{ top_k: -1 }, "top_k", "invalid_value"],
+  [{ min_p: 1.1 }, "min_p", "invalid_value"],
+  [{ repeat_penalty: 0 }, "repeat_penalty", "invalid_value"],
   [{ logprobs: true }, "logprobs", "unsupported_parameter"],
   [{ top_logprobs: 3 }, "top_logprobs", "unsupported_parameter"],
   [{ audio: { voice: "x" } }, "audio", "unsupported_parameter"],
@@ -125,7 +143,6 @@ const wrongs: ReadonlyArray<readonly [more: object, param: string, code: string]
   [{ moderation: { a: 1 } }, "moderation", "unsupported_parameter"],
   [{ store: true }, "store", "unsupported_parameter"],
   [{ n: 2 }, "n", "invalid_value"],
-  [{ response_format: { type: "json_object" } }, "response_format", "invalid_value"],
   [{ modalities: ["text", "audio"] }, "modalities", "invalid_value"],
   [{ service_tier: "flex" }, "service_tier", "invalid_value"],
   [{ model: 7 }, "model", "invalid_value"],
@@ -147,23 +164,18 @@ const wrongs: ReadonlyArray<readonly [more: object, param: string, code: string]
   [{ messages: [] }, "messages", "invalid_value"],
   [{ messages: Array(messagesMax + 1).fill(hi.messages[0]) }, "messages", "invalid_value"],
   [{ messages: [7] }, "messages[0]", "invalid_value"],
-  [{ messages: [{ role: "tool", content: "x", tool_call_id: "1" }] }, "messages[0].role", "invalid_value"],
+  [{ messages: [{ role: "function", content: "x", name: "f" }] }, "messages[0].role", "invalid_value"],
   [{ messages: [{ content: "x" }] }, "messages[0].role", "missing_required_parameter"],
   [{ messages: [{ role: "user" }] }, "messages[0].content", "missing_required_parameter"],
   [{ messages: [{ role: "user", refusal: "x" }] }, "messages[0].content", "missing_required_parameter"],
   [{ messages: [{ role: "user", contents: "x" }] }, "messages[0].contents", "unknown_parameter"],
-  [
-    { messages: [{ role: "assistant", content: "x", tool_calls: [{}] }] },
-    "messages[0].tool_calls",
-    "unsupported_parameter"
-  ],
   [withContent([]), "messages[1].content", "invalid_value"],
   [withContent(7), "messages[1].content", "invalid_value"],
   [withContent([{ type: "image_url", image_url: { url: "x" } }]), "messages[1].content[0].type", "invalid_value"],
   [withContent([{ type: "text", text: "a" }, { type: "file" }]), "messages[1].content[1].type", "invalid_value"],
   [withContent([{ type: "text" }]), "messages[1].content[0].text", "missing_required_parameter"],
   [withContent(["x"]), "messages[1].content[0]", "invalid_value"],
-  [{ top_k: 40 }, "top_k", "unknown_parameter"],
+  [{ top_a: 40 }, "top_a", "unknown_parameter"],
   [{ constructor: 1 }, "constructor", "unknown_parameter"]
 ]
 
@@ -189,7 +201,13 @@ test("a body that is no object, no JSON or no UTF-8 is refused as such", () => {
 })
 
 test("no refusal repeats what a person wrote", () => {
-  const secrets = [{ stop: Array(5).fill("SECRET") }, { n: "SECRET" }, { metadata: "SECRET" }, { tools: ["SECRET"] }]
+  const secrets = [
+    { stop: Array(5).fill("SECRET") },
+    { n: "SECRET" },
+    { metadata: "SECRET" },
+    { tools: ["SECRET"] },
+    { tool_choice: "SECRET" }
+  ]
   for (const more of secrets) expect(refusal({ ...hi, ...more }).message).not.toContain("SECRET")
   expect(refusal(withContent([{ type: "SECRET" }])).message).not.toContain("SECRET")
 })

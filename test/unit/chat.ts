@@ -18,7 +18,7 @@ export const options: ConversationOptions = {
   mailboxMax: 8,
   systemPrompt: "Be kind.",
   answerTokensMax: 100,
-  temperature: 0.5
+  sampling: { temperature: 0.5 }
 }
 
 /** Whatever can go on has gone on. */

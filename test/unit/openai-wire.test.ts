@@ -1,8 +1,9 @@
 /** What we make of the words of servers that speak OpenAI's protocol, each in its own way. */
+import { Result } from "effect"
 import { expect, test } from "vitest"
 import { apiErrorOf } from "../../src/http/api-error.ts"
 import { type ChatMessage, PromptTooLong } from "../../src/inference/engine.ts"
-import { bodyOf, errorOf, newestThatFit } from "../../src/inference/openai-wire.ts"
+import { bodyOf, emptyAnswer, errorOf, newestThatFit, tokensOf } from "../../src/inference/openai-wire.ts"
 
 const openaiTooLong =
   "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens."
@@ -89,4 +90,55 @@ test("a server such as ours says of its context what any of them says", () => {
     const error = errorOf(400, undefined, JSON.stringify({ error: { message, code } }), 0)
     expect(error).toMatchObject({ _tag: "PromptTooLong", tokens: 900, tokensMax: 512 })
   }
+})
+
+const plain = { id: "1", user: "ann", messages: [say("user", "Hi")], answerTokensMax: 10, temperature: 1, stop: [] }
+
+test("what is not asked for is not sent, as OpenAI's own server refuses what it does not know", () => {
+  const sent: object = JSON.parse(bodyOf(plain, { model: "m" }))
+  const always = ["model", "messages", "stream", "stream_options", "max_tokens", "temperature"]
+  expect(Object.keys(sent)).toEqual(always)
+})
+
+const toolUse = { tools: [{ name: "f" }], choice: { name: "f" }, isParallel: true } as const
+
+test("shapes and tools are sent in OpenAI's form", () => {
+  const sent = (more: object): unknown => JSON.parse(bodyOf({ ...plain, ...more }, {}))
+  expect(sent({ shape: { type: "json-object" } })).toMatchObject({ response_format: { type: "json_object" } })
+  expect(sent({ shape: { type: "json-schema", name: "it", schema: {}, strict: true } })).toMatchObject({
+    response_format: { type: "json_schema", json_schema: { name: "it", schema: {}, strict: true } }
+  })
+  expect(sent({ toolUse, logitBias: [[7, -100]] })).toMatchObject({
+    tools: [{ type: "function", function: { name: "f" } }],
+    tool_choice: { type: "function", function: { name: "f" } },
+    parallel_tool_calls: true,
+    logit_bias: { 7: -100 }
+  })
+})
+
+/** What comes of the events of a server. */
+function heard(...deltas: ReadonlyArray<object>) {
+  const answer = emptyAnswer({ ...plain, answerTokensMax: 5 })
+  const events = deltas.map((delta) => JSON.stringify({ choices: [{ delta }] }))
+  const end = JSON.stringify({ choices: [{ delta: {}, finish_reason: "stop" }] })
+  return [...events, end, "[DONE]"].flatMap((data) => Result.getOrThrow(tokensOf(answer, { event: "", data })))
+}
+
+test("calls are heard whatever their indexes, and what is no part of a call is left out", () => {
+  const call = (index: unknown, name?: unknown, more?: unknown) => ({
+    tool_calls: [{ index, id: "c", function: { name, arguments: more } }]
+  })
+  expect(heard(call(7, "f", ""), call(7, undefined, '{"a'), call(1e9, "g", "{}"), call(7, undefined, '":1}'))).toEqual([
+    { type: "call", index: 0, id: "c", name: "f", arguments: "" },
+    { type: "call", index: 0, arguments: '{"a' },
+    { type: "call", index: 1, id: "c", name: "g", arguments: "{}" },
+    { type: "call", index: 0, arguments: '":1}' },
+    { type: "finish", reason: "tool-calls", usage: { promptTokens: 0, answerTokens: 4 } }
+  ])
+  const none = [{ tool_calls: [null, 7, {}, { function: null }, { function: { arguments: "{}" } }] }, { tool_calls: 7 }]
+  expect(heard(...none, call(0, 7, "{}"), call(0, ""))).toEqual([expect.objectContaining({ reason: "stop" })])
+  const many = Array.from({ length: 200 }, (_, n) => call(n, "f", ""))
+  expect(heard(...many).filter(({ type }) => type === "call")).toHaveLength(128)
+  const endless = heard(...Array.from({ length: 9 }, (_, n) => call(0, n === 0 ? "f" : undefined, "x".repeat(500))))
+  expect(endless.find(({ type }) => type === "finish")).toMatchObject({ reason: "length" })
 })

@@ -7,6 +7,7 @@
  *       characters: PostgreSQL has no U+0000, XML has none of them.
  *   X3. The text ends before the stop string that is complete first; nothing of it is shown, and nothing after it.
  *   X4. What is held back could still become a stop string or a character.
+ *   X5. From the text `until` on, which is shown, stop strings are letters like any other; within it as well.
  */
 export interface AnswerText {
   /** What may be shown now. */
@@ -16,22 +17,32 @@ export interface AnswerText {
   readonly isStopped: () => boolean
 }
 
-export function answerText(stop: ReadonlyArray<string>): AnswerText {
-  const stops = stop.filter((text) => text !== "")
+export function answerText(stop: ReadonlyArray<string>, until?: string): AnswerText {
+  let stops = stop.filter((text) => text !== "")
+  let marks = until === undefined ? [] : [until]
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
   let held = ""
   let isStopped = false
+  const push = (text: string) => {
+    const mark = marks[0] === undefined ? -1 : text.indexOf(marks[0])
+    const sure = mark >= 0 ? mark : text.length - heldLength(text, marks)
+    const endAt = firstStop(text.slice(0, sure), stops)
+    isStopped = endAt !== undefined
+    if (endAt !== undefined) return text.slice(0, endAt)
+    if (mark >= 0) [stops, marks] = [[], []]
+    // A stop string may be complete, and end in what may become the mark.
+    const shown = Math.min(firstStop(text, stops) ?? text.length, text.length - heldLength(text, [...stops, ...marks]))
+    held = text.slice(shown)
+    return text.slice(0, shown)
+  }
   return {
     push: (bytes) => {
       if (isStopped) return ""
       const text = held + decoder.decode(bytes, { stream: true }).replace(unwanted, "")
-      const endAt = firstStop(text, stops)
-      isStopped = endAt !== undefined
-      const shown = endAt ?? text.length - heldLength(text, stops)
-      held = isStopped ? "" : text.slice(shown)
-      return text.slice(0, shown)
+      held = ""
+      return push(text)
     },
-    end: () => held,
+    end: () => held.slice(0, firstStop(held, stops)),
     isStopped: () => isStopped
   }
 }

@@ -8,6 +8,9 @@
 import type { Llama, LlamaContext, LlamaModel, Token } from "node-llama-cpp"
 
 export interface Internals {
+  readonly vocabularySize: number
+  /** Throws when llama.cpp does not understand it. */
+  readonly newGrammarState: (grammar: string) => GrammarState
   readonly context: {
     initBatch(tokens: number): void
     /** Returns where in the batch the logits will be that were asked for. */
@@ -23,32 +26,57 @@ export interface Internals {
 }
 
 export interface InternalSampler {
-  applyConfig(config: {
-    readonly temperature: number
-    readonly topK: number
-    readonly topP: number
-    readonly minP: number
-    readonly seed: number
-  }): void
+  applyConfig(config: SamplerConfig): void
   dispose(): void
 }
+
+export interface SamplerConfig {
+  readonly temperature: number
+  readonly topK: number
+  readonly topP: number
+  readonly minP: number
+  readonly seed: number
+  /** There are penalties only with this: the tokens that count before the first that is sampled. */
+  readonly repeatPenaltyTokens: Uint32Array
+  readonly repeatPenaltyMaxTokens: number
+  readonly repeatPenalty: number
+  readonly repeatPenaltyFrequencyPenalty: number
+  readonly repeatPenaltyPresencePenalty: number
+  readonly tokenBiasKeys: Uint32Array
+  readonly tokenBiasValues: Float32Array
+  readonly grammarEvaluationState?: GrammarState
+}
+
+/** How far a grammar is read; freed with the last reference to it. */
+export type GrammarState = object
 
 interface Hidden {
   readonly _ctx?: Partial<Internals["context"]>
   readonly _model?: object
-  readonly _bindings?: { readonly AddonSampler?: new (model: object) => InternalSampler }
+  readonly _bindings?: Bindings
+}
+
+interface Bindings {
+  readonly AddonSampler?: new (model: object) => InternalSampler
+  readonly AddonGrammar?: new (grammar: string, options: { readonly rootRuleName: string }) => object
+  readonly AddonGrammarEvaluationState?: new (model: object, grammar: object) => GrammarState
 }
 
 export function internalsOf(llama: Llama, model: LlamaModel, context: LlamaContext): Internals {
   const { _bindings } = llama as unknown as Hidden
   const { _model } = model as unknown as Hidden
   const { _ctx } = context as unknown as Hidden
-  const Sampler = _bindings?.AddonSampler
+  const { AddonGrammar: Grammar, AddonGrammarEvaluationState: State, AddonSampler: Sampler } = _bindings ?? {}
   const isComplete = contextMethods.every((method) => typeof _ctx?.[method] === "function")
-  if (Sampler === undefined || _model === undefined || !isComplete) {
+  if (!Grammar || !State || !Sampler || _model === undefined || !isComplete) {
     throw new Error("this version of node-llama-cpp is not the one Parley was written for: run npm ci")
   }
-  return { context: _ctx as Internals["context"], newSampler: () => new Sampler(_model) }
+  return {
+    context: _ctx as Internals["context"],
+    vocabularySize: model.fileInfo.metadata.tokenizer?.ggml?.tokens?.length ?? 0,
+    newSampler: () => new Sampler(_model),
+    newGrammarState: (grammar) => new State(_model, new Grammar(grammar, { rootRuleName: "root" }))
+  }
 }
 
 const contextMethods = [

@@ -1,9 +1,10 @@
 /** Decodes all answers together, one step at a time. What goes into a step is decided in step.ts. */
-import type { FinishReason, Usage } from "../engine.ts"
+import type { RequestPart, Usage } from "../engine.ts"
 import { type AnswerText, answerText } from "./answer-text.ts"
+import { JobRefused } from "./job-refused.ts"
 import type { DecodeRow, Model, Sampler } from "./model.ts"
 import * as Step from "./step.ts"
-import type { FromWorker, Job } from "./wire.ts"
+import type { EndReason, FromWorker, Job } from "./wire.ts"
 
 export interface Loop {
   /** No more at once than there are slots. */
@@ -62,7 +63,7 @@ export function openLoop(
       decoding.map(({ answer, isSampled, tokens }) => rowOf(answer, tokens, isSampled))
     )
     const texts: Array<readonly [key: number, text: string]> = []
-    const ends: Array<readonly [key: number, reason: FinishReason, usage: Usage]> = []
+    const ends: Array<readonly [key: number, reason: EndReason, usage: Usage]> = []
     for (const [i, { answer, key, tokens }] of decoding.entries()) {
       answer.decoded += tokens
       const token = sampled[i]
@@ -100,23 +101,24 @@ export function openLoop(
 function begin(model: Model, job: Job, send: (message: FromWorker) => void): Answer | undefined {
   // An answer may have half of the context, so that some of the conversation is left to be answered.
   const answerTokensMax = Math.max(1, Math.min(job.answerTokensMax, Math.floor(model.contextTokens / 2)))
+  const { key, stop, stopUntil } = job
+  const refuse = (part: RequestPart, reason: string) => {
+    send({ type: "refused", key, part, reason })
+    return undefined
+  }
   try {
     const prompt = model.prompt(job.messages, model.contextTokens - answerTokensMax, job.mayDrop)
     if (prompt.type === "too-long") {
-      send({ ...prompt, key: job.key })
+      send({ ...prompt, key })
       return undefined
     }
-    const { key, stop } = job
-    const sampler = model.sampler(job)
-    return { key, prompt: prompt.tokens, tokens: [], answerTokensMax, text: answerText(stop), sampler, decoded: 0 }
+    const sampler = model.sampler(job, answerTokensMax)
+    const text = answerText(stop, stopUntil)
+    return { key, prompt: prompt.tokens, tokens: [], answerTokensMax, text, sampler, decoded: 0 }
   } catch (cause) {
+    if (cause instanceof JobRefused) return refuse(cause.part, cause.message)
     const reason = cause instanceof Error ? cause.message : String(cause)
-    send({
-      type: "refused",
-      key: job.key,
-      reason: `the model's chat template does not take this conversation: ${reason}`
-    })
-    return undefined
+    return refuse("messages", `the model's chat template does not take this conversation: ${reason}`)
   }
 }
 
@@ -129,7 +131,7 @@ function rowOf({ decoded, prompt, sampler, tokens }: Answer, count: number, isSa
   }
 }
 
-function take(model: Model, answer: Answer, token: number): { readonly text: string; readonly reason?: FinishReason } {
+function take(model: Model, answer: Answer, token: number): { readonly text: string; readonly reason?: EndReason } {
   if (model.isEnd(token)) return { text: answer.text.end(), reason: "stop" }
   const text = answer.text.push(model.bytesOf(token, answer.tokens.slice(-detokeniseTokens)))
   answer.tokens.push(token)

@@ -25,7 +25,7 @@ function die(): void {
 
 /** The first decode allocates, and a model that cannot decode shows it here. */
 async function warmedUp(model: Model): Promise<Model> {
-  const sampler = model.sampler({ temperature: 0, seed: 0 })
+  const sampler = model.sampler({ temperature: 0, seed: 0 }, 1)
   await model.decode([{ tokens: [0], position: 0, sampler }])
   sampler.dispose()
   model.clear(0)

@@ -4,9 +4,10 @@ import { getLlama, LlamaLogLevel } from "node-llama-cpp"
 import type { ChatMessage } from "../engine.ts"
 import { type InternalSampler, type Internals, internalsOf } from "./internals.ts"
 import type { Prompt } from "./prompt.ts"
+import { samplersOf } from "./sampler.ts"
 import { promptsOf } from "./template.ts"
 import { vocabularyOf } from "./vocabulary.ts"
-import type { Job, Unopened, WorkerOptions } from "./wire.ts"
+import type { Unopened, WorkerOptions } from "./wire.ts"
 
 /** The port that the loop drives. */
 export interface Model {
@@ -20,7 +21,8 @@ export interface Model {
   readonly bytesOf: (token: number, before: ReadonlyArray<number>) => Uint8Array
   /** Whether an answer ends with it; it has no text. */
   readonly isEnd: (token: number) => boolean
-  readonly sampler: (options: Pick<Job, "temperature" | "topP" | "seed">) => Sampler
+  /** Throws `JobRefused` for what it cannot do. */
+  readonly sampler: ReturnType<typeof samplersOf>
   /** One step. The rows' ids are 0, 1, 2, …; returns the sampled token of each row with a sampler. */
   readonly decode: (rows: ReadonlyArray<DecodeRow>) => Promise<ReadonlyArray<number | undefined>>
   readonly move: (from: number, to: number) => Promise<void>
@@ -39,9 +41,6 @@ export interface DecodeRow {
 }
 
 export type Sampler = InternalSampler
-
-/** What is left of the candidates at a temperature above 0: the habit of the field, and node-llama-cpp's defaults. */
-const sampling = { topK: 40, topP: 0.95, minP: 0 }
 
 export async function openModel(options: WorkerOptions): Promise<Model | Unopened> {
   let complaints: ReadonlyArray<string> = []
@@ -98,12 +97,7 @@ async function contextOf(options: WorkerOptions, loaded: Awaited<ReturnType<type
     ...vocabularyOf(model),
     contextTokens,
     prompt,
-    sampler: (options) => {
-      const sampler = internals.newSampler()
-      const { seed, temperature, topP = sampling.topP } = options
-      sampler.applyConfig({ ...sampling, topP, temperature, seed })
-      return sampler
-    },
+    sampler: samplersOf(model, internals),
     decode: decoderOf(internals),
     move: async (from, to) => {
       await internals.context.copySequenceStateFromOtherSequence(to, from)

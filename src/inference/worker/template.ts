@@ -27,7 +27,7 @@ const answerToCome = { type: "model" as const, response: [""] }
 
 function itemOf({ content, role }: ChatMessage) {
   if (role === "assistant") return { type: "model" as const, response: [content] }
-  return { type: role, text: content }
+  return { type: role === "system" ? ("system" as const) : ("user" as const), text: content }
 }
 
 /** Fitting a long conversation tokenises the same messages several times. */

@@ -1,5 +1,5 @@
 /** What the main process and the worker say to each other. Keys are unique over all lives of a worker. */
-import type { ChatMessage, FinishReason, Usage } from "../engine.ts"
+import type { ChatMessage, RequestPart, Sampling, Usage } from "../engine.ts"
 
 /** The worker's only argument, as JSON. */
 export interface WorkerOptions {
@@ -13,17 +13,23 @@ export interface WorkerOptions {
   readonly heartbeatMs: number
 }
 
-export interface Job {
+export interface Job extends Sampling {
   readonly key: number
+  /** None of a tool. */
   readonly messages: ReadonlyArray<ChatMessage>
   readonly mayDrop: boolean
   readonly answerTokensMax: number
-  readonly temperature: number
-  readonly topP?: number | undefined
   /** 32 bits. */
   readonly seed: number
   readonly stop: ReadonlyArray<string>
+  /** What the answer must be, in llama.cpp's notation. */
+  readonly grammar?: string | undefined
+  /** From this text on the answer has no more stop strings. */
+  readonly stopUntil?: string | undefined
 }
+
+/** Why the worker lets an answer end. */
+export type EndReason = "stop" | "length"
 
 export type ToWorker =
   | { readonly type: "generate"; readonly job: Job }
@@ -38,7 +44,7 @@ export type FromWorker =
   | { readonly type: "idle" }
   | Decoded
   | { readonly type: "too-long"; readonly key: number; readonly tokens: number; readonly tokensMax: number }
-  | { readonly type: "refused"; readonly key: number; readonly reason: string }
+  | { readonly type: "refused"; readonly key: number; readonly part: RequestPart; readonly reason: string }
 
 /** Why there is no model: its file, or the room for its sequences. `reason` is llama.cpp's. */
 export interface Unopened {
@@ -53,5 +59,5 @@ export interface Decoded {
   readonly tokens: number
   /** What each sequence of the step has to show, which may be nothing. */
   readonly texts: ReadonlyArray<readonly [key: number, text: string]>
-  readonly ends: ReadonlyArray<readonly [key: number, reason: FinishReason, usage: Usage]>
+  readonly ends: ReadonlyArray<readonly [key: number, reason: EndReason, usage: Usage]>
 }
