@@ -27,9 +27,9 @@ function dialogueOf(dice: Dice): Dialogue {
 
 function turnsOf(dice: Dice, language: Language): ReadonlyArray<Turn> {
   const kind = dice.between(1, 100)
-  if (kind <= 18) return namedTurns(dice, language)
-  if (kind <= 21) return [...others(dice, language, dice.between(0, 4)), nameAsked(dice, language, undefined)]
-  if (kind <= 25) return [turnOfIntent(dice, language, "capital"), turnOfIntent(dice, language, "capital-next")]
+  if (kind <= 26) return namedTurns(dice, language)
+  if (kind <= 29) return [...others(dice, language, dice.between(0, 4)), nameAsked(dice, language, undefined)]
+  if (kind <= 33) return [turnOfIntent(dice, language, "capital"), turnOfIntent(dice, language, "capital-next")]
   return others(dice, language, dice.between(1, turnsMax))
 }
 

@@ -1,11 +1,14 @@
 /**
  * Writes the corpus for the trainer, and the vocabulary that it is encoded with.
  *
- *   node models/train/make-corpus.ts [--out .cache/guide] [--dialogues 200000] [--seed 1]
+ *   node models/train/make-corpus.ts [--out .cache/guide] [--dialogues 250000] [--seed 1] [--vocabulary FILE]
+ *
+ * `--vocabulary` takes that of an earlier corpus, so that a model goes on learning from this one.
  */
-import { mkdir, writeFile } from "node:fs/promises"
+import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
+import type { Vocabulary } from "../random-vocabulary.ts"
 import { bpeOf } from "./bpe.ts"
 import { corpusOf } from "./corpus.ts"
 import { waysOf } from "./phrasing.ts"
@@ -16,14 +19,16 @@ import { guideVocabulary } from "./vocabulary.ts"
 const { values } = parseArgs({
   options: {
     out: { type: "string", default: ".cache/guide" },
-    dialogues: { type: "string", default: "200000" },
-    seed: { type: "string", default: "1" }
+    dialogues: { type: "string", default: "250000" },
+    seed: { type: "string", default: "1" },
+    vocabulary: { type: "string" }
   }
 })
 const contextTokens = 1_024
 const [count, seed] = [Number(values.dialogues), Number(values.seed)]
 
-const vocabulary = guideVocabulary()
+const vocabulary: Vocabulary =
+  values.vocabulary === undefined ? guideVocabulary() : JSON.parse(await readFile(values.vocabulary, "utf8"))
 const { learned, left, lengths, tokens } = tokenFiles(
   corpusOf(seed, count),
   bpeOf(vocabulary),

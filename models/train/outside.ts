@@ -1,4 +1,4 @@
-/** Questions about everything else, composed of forms and topics: that they differ matters more than how many. */
+/** Questions about everything else, composed of forms and topics, or as they were written down: that they differ matters. */
 
 import type { Language } from "./dialogue.ts"
 import type { Dice } from "./dice.ts"
@@ -12,7 +12,7 @@ const sections: Readonly<Record<Language, Sections>> = {
 export function outsideQuestion(dice: Dice, language: Language): string {
   const from = sections[language]
   const draw = (name: string) => chosen(dice, dice.pick(from.get(name) ?? []))
-  let text = draw(dice.chance(0.5) ? "ask" : "do")
+  let text = draw(dice.pick(["ask", "do", "said"]))
   while (text.includes("{")) text = text.replace(/\{([a-z]+)\}/, (_, name: string) => partOf(dice, name, draw))
   return text.slice(0, 1).toUpperCase() + text.slice(1)
 }
