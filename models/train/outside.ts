@@ -1,4 +1,4 @@
-/** Questions about everything else, composed of forms and topics, or as they were written down: that they differ matters. */
+/** Questions about everything else, composed of forms and topics, or written down whole: that they differ matters. */
 
 import type { Language } from "./dialogue.ts"
 import type { Dice } from "./dice.ts"
