@@ -1,7 +1,7 @@
 /** Errors as OpenAI's clients see them: `{"error": {"message", "type", "param", "code"}}`. */
 import * as Data from "effect/Data"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type { Failure } from "../inference/scheduler.ts"
+import type { Failure, QueueFull } from "../inference/scheduler.ts"
 
 export class ApiError extends Data.TaggedError("ApiError")<{
   readonly status: number
@@ -58,7 +58,7 @@ export function notReady(trouble: string): ApiError {
 export function apiErrorOf(failure: Failure, answerTokensMax: number): ApiError {
   switch (failure._tag) {
     case "QueueFull": {
-      const message = `${failure.queueMax} requests wait already. Ask again later.`
+      const message = `${queueWords(failure)} Ask again later.`
       const headers = { "retry-after": secondsOf(failure.retryAfterMs) }
       return new ApiError({ status: 429, type: "requests", code: "rate_limit_exceeded", param: null, message, headers })
     }
@@ -69,6 +69,13 @@ export function apiErrorOf(failure: Failure, answerTokensMax: number): ApiError 
     case "ModelFailed":
       return modelFailed(failure.kind, failure.reason)
   }
+}
+
+function queueWords({ queueMax, reason }: QueueFull): string {
+  if (reason === "count") return `${queueMax} requests wait already.`
+  return reason === "tokens"
+    ? "Requests of as many tokens wait as may."
+    : "Too many of the requests that wait are yours."
 }
 
 function modelFailed(kind: "crashed" | "lost" | "busy" | "refused", reason: string): ApiError {

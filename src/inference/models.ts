@@ -29,6 +29,7 @@ export interface OpenaiSpec {
   readonly apiKey?: Redacted.Redacted | undefined
   readonly model?: string | undefined
   readonly slots: number
+  readonly cacheTokens?: number | undefined
 }
 
 /** A decode step takes milliseconds; a worker that was swapped out may take seconds. */
@@ -51,8 +52,21 @@ export const openModel = (
   spec: ModelSpec | undefined,
   dataDir: string
 ): Effect.Effect<Background, never, Scope.Scope> => {
-  const { name, slots } = spec ?? builtIn(dataDir)
-  return openInBackground({ name, slotsMax: slots, open: spec === undefined ? openBuiltIn(dataDir) : openSpec(spec) })
+  const { name, slots: slotsMax, ...sizes } = spec ?? builtIn(dataDir)
+  const open = spec === undefined ? openBuiltIn(dataDir) : openSpec(spec)
+  return openInBackground({ name, slotsMax, ...roomOf(sizes), open })
+}
+
+/** Each sequence of a worker of ours has its context to itself. */
+function roomOf({
+  cacheTokens,
+  contextTokens
+}: {
+  readonly cacheTokens?: number | undefined
+  readonly contextTokens?: number
+}) {
+  if (contextTokens !== undefined) return { contextTokens }
+  return cacheTokens === undefined ? {} : { cacheTokensMax: cacheTokens }
 }
 
 export function openSpec(spec: ModelSpec): OpenEngine {

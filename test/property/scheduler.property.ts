@@ -68,7 +68,7 @@ const run = (script: Script, check: Check, end: Check) =>
       yield* end(world)
       return world
     })
-    return yield* Effect.provide(live, layer({ engine, queueMax: script.queueMax }))
+    return yield* Effect.provide(live, layer({ engine, queueMax: script.queueMax, queueTokensMax: 100_000 }))
   })
 
 const perform = Effect.fnUntraced(function* (world: World, command: Command) {

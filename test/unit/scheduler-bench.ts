@@ -66,7 +66,7 @@ export function scenario(
       }
     })
   })
-  it.effect(title, () => Effect.provide(live, layer({ queueMax: 2, ...options, engine })))
+  it.effect(title, () => Effect.provide(live, layer({ queueMax: 2, queueTokensMax: 100_000, ...options, engine })))
 }
 
 export const errorOf = ({ fiber }: Reading) => {
