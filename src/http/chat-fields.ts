@@ -42,14 +42,14 @@ export const chatFields = {
   n: honoured(Schema.Literal(1), "1: there is one answer to a request"),
   response_format: honoured(textOnly, '{"type": "text"}: the form of an answer cannot be forced'),
   modalities: honoured(modalities, '["text"]'),
+  user: honoured(Schema.String, "a string"),
+  safety_identifier: honoured(Schema.String, "a string"),
+  service_tier: honoured(Schema.Literals(["auto", "default", "flex"]), '"auto", "default" or "flex"'),
 
-  user: idle(Schema.String, "a string"),
-  safety_identifier: idle(Schema.String, "a string"),
   metadata: idle(Schema.Record(Schema.String, Schema.String), "an object of strings"),
   prompt_cache_key: idle(Schema.String, "a string"),
   prompt_cache_options: idle(object, "an object"),
   prompt_cache_retention: idle(Schema.Literals(["in_memory", "24h"]), '"in_memory" or "24h"'),
-  service_tier: idle(Schema.Literals(["auto", "default"]), '"auto" or "default": there is one tier'),
   parallel_tool_calls: idle(Schema.Boolean, "true or false"),
 
   tools: refused(later),

@@ -8,6 +8,10 @@ import { missing, type Read, readFields, wrong } from "./request-fields.ts"
 
 export interface ChatRequest {
   readonly model: string
+  /** Of all whom the client speaks for, the one that asks. */
+  readonly person: string | undefined
+  /** May wait until nobody else does. */
+  readonly isFlex: boolean
   readonly messages: ReadonlyArray<ChatMessage>
   readonly isStream: boolean
   /** Whether a stream ends with a chunk of the tokens that were counted. */
@@ -41,6 +45,9 @@ function fromFields(fields: Read<typeof chatFields>): Result.Result<ChatRequest,
   const limits = [max_completion_tokens, max_tokens].filter((limit) => limit !== undefined)
   return Result.map(messagesOf(fields.messages), (messages) => ({
     model,
+    // The newer name of the two.
+    person: fields.safety_identifier ?? fields.user,
+    isFlex: fields.service_tier === "flex",
     messages,
     isStream: stream,
     includeUsage: isTellingUsage.success,
