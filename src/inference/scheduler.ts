@@ -188,7 +188,7 @@ const work = Effect.fnUntraced(function* (floor: OwnFloor, ticket: Ticket, reque
     Queue.offerUnsafe(signals, { type: "started", attempt })
     const startedMs = floor.clock.currentTimeMillisUnsafe()
     const tell = (said: Said) => void Queue.offerUnsafe(signals, signalOf(said, attempt))
-    const ear = earOf(floor.schedule, ticket, request.mayRestart ?? true, tell)
+    const ear = earOf(floor, ticket, request.mayRestart ?? true, tell)
     const result = yield* Effect.result(attemptOf(floor, ticket, request, ear.hear))
     if (Result.isSuccess(result) && ear.isOver()) {
       floor.pace = paced(floor.pace, floor.clock.currentTimeMillisUnsafe() - startedMs, ticket.tokens)
