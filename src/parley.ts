@@ -83,9 +83,10 @@ const start = Effect.fn("start")(function* (
   }
   const model = yield* openModel(first)
   yield* watch(model.opened)
+  const { queueMax, queueTokensMax } = config.limits
   const layers = layerJournal({ owner: randomId(), limits: writerLimits }).pipe(
     Layer.provideMerge(layerDatabase({ url, ...databaseLimits }, config.durability)),
-    Layer.merge(layerScheduler({ engine: model.engine, queueMax: config.limits.queueMax }))
+    Layer.merge(layerScheduler({ engine: model.engine, queueMax, queueTokensMax }))
   )
   const context = yield* Effect.mapError(Layer.build(layers), ({ reason }) => new StartTrouble({ reason }))
   const database = Context.get(context, Database)

@@ -66,6 +66,11 @@ const Limits = Schema.Struct({
   conversationInboxMax: setting(whole(1, 10_000), 64, "Events that wait to be answered in one conversation."),
   bodyMaxBytes: setting(whole(1024, 64 * mebibyte), mebibyte, "Longest body of an HTTP request."),
   queueMax: setting(whole(1, 100_000), 1000, "Turns that wait for a slot of the model."),
+  queueTokensMax: setting(
+    whole(1000, 1_000_000_000),
+    2_000_000,
+    "Tokens of the turns that wait, prompts and answers as long as they may be."
+  ),
   answerTokensMax: setting(whole(1, 1_000_000), 512, "Longest answer, in tokens."),
   turnMaxMs: setting(whole(1000, dayMs), 300_000, "Longest time from the start of a turn to its end."),
   idleMs: setting(whole(1000, dayMs), 300_000, "A conversation that is idle for so long leaves memory."),
@@ -155,7 +160,12 @@ const OpenAiModel = Schema.Struct({
     text("a name", (value) => value !== "").annotate({ description: "The name of the model at that server." })
   ),
   slots: setting(whole(1, 10_000), 16, "Turns that it is given at the same time."),
-  sampling: modelSampling
+  sampling: modelSampling,
+  cacheTokens: Schema.optionalKey(
+    whole(1000, 1_000_000_000).annotate({
+      description: "Tokens that its cache holds: turns wait that would have it throw others out."
+    })
+  )
 })
 
 const Model = Schema.Union([LlamaModel, OpenAiModel]).annotate({

@@ -1,7 +1,7 @@
 /** Errors as OpenAI's clients see them: `{"error": {"message", "type", "param", "code"}}`. */
 import * as Data from "effect/Data"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type { Failure, ModelFailed } from "../inference/scheduler.ts"
+import type { Failure, ModelFailed, QueueFull } from "../inference/scheduler.ts"
 
 export class ApiError extends Data.TaggedError("ApiError")<{
   readonly status: number
@@ -65,7 +65,7 @@ export function notReady(trouble: string): ApiError {
 export function apiErrorOf(failure: Failure, answerTokensMax: number): ApiError {
   switch (failure._tag) {
     case "QueueFull": {
-      const message = `${failure.queueMax} requests wait already. Ask again later.`
+      const message = `${queueWords(failure)} Ask again later.`
       const headers = { "retry-after": secondsOf(failure.retryAfterMs) }
       return new ApiError({ status: 429, type: "requests", code: "rate_limit_exceeded", param: null, message, headers })
     }
@@ -76,6 +76,13 @@ export function apiErrorOf(failure: Failure, answerTokensMax: number): ApiError 
     case "ModelFailed":
       return modelFailed(failure)
   }
+}
+
+function queueWords({ queueMax, reason }: QueueFull): string {
+  if (reason === "count") return `${queueMax} requests wait already.`
+  return reason === "tokens"
+    ? "Requests of as many tokens wait as may."
+    : "Too many of the requests that wait are yours."
 }
 
 const paramOf = {

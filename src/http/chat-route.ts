@@ -11,7 +11,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { randomId } from "../domain/random-id.ts"
 import type { InferenceRequest, Sampling } from "../inference/engine.ts"
-import type { Failure, InferenceScheduler, Signal } from "../inference/scheduler.ts"
+import type { Failure, InferenceScheduler, Signal, Standing } from "../inference/scheduler.ts"
 import {
   type ApiError,
   apiErrorOf,
@@ -60,11 +60,9 @@ export interface ChatRouteOptions {
   }
 }
 
-/**
- * Whom the scheduler's fairness counts. There is one token, so there is one API key, and all of `/v1` takes turns with
- * the platforms' users as one of them, in the order of arrival. A `user` that a client makes up buys no share.
- */
-const user = "v1"
+/** Whoever has the token may speak for many people: each that is named takes turns, and all others are one. */
+const userOf = ({ person = "" }: ChatRequest) => `v1/${person.slice(0, personMaxChars)}`
+const personMaxChars = 256
 /** Proxies commonly cut a connection that is silent for 30 s or longer. */
 const silenceMaxMs = 15_000
 /** A worker that died is back within a second or two: nobody need know. */
@@ -93,7 +91,7 @@ const answered = Effect.fnUntraced(
     yield* Effect.logDebug(`${head.id}: ${manner}, ${asked.messages.length} messages`)
     const call: Call = {
       head,
-      signals: scheduler.infer({ ...wanted, firstAttempt: 1 }),
+      signals: scheduler.infer({ ...wanted, ...standingOf(asked) }),
       answerTokensMax: wanted.answerTokensMax,
       dueMs: nowMs + limits.turnMaxMs,
       readiness: (yield* scheduler.stats).ready ? undefined : untilHopeless(scheduler)
@@ -134,7 +132,7 @@ function inferenceOf(id: string, asked: ChatRequest, sampling: Sampling, answerT
     ...sampling,
     ...Object.fromEntries(Object.entries(asked.sampling).filter(([, value]) => value !== undefined)),
     id,
-    user,
+    user: userOf(asked),
     messages,
     // The client keeps the conversation: it is told when it no longer fits, and nothing is dropped behind its back.
     mayDrop: false,
@@ -144,6 +142,11 @@ function inferenceOf(id: string, asked: ChatRequest, sampling: Sampling, answerT
     ...(shape !== undefined && { shape }),
     ...(toolUse !== undefined && { toolUse })
   }
+}
+
+/** What was streamed cannot be taken back; of what was not, nobody has seen anything. */
+function standingOf({ isFlex, isStream }: ChatRequest): Standing {
+  return { firstAttempt: 1, class: isFlex ? "background" : "interactive", mayRestart: !isStream }
 }
 
 const untilHopeless = Effect.fnUntraced(function* (scheduler: InferenceScheduler["Service"]) {

@@ -78,11 +78,29 @@ export const metricsOf = Effect.fn("metricsOf")(function* ({ accounts, database,
       sum(open, ({ conversations }) => conversations.live())
     ),
     gauge("parley_turns_running", "Turns that have a slot of the model.", stats.running),
-    gauge("parley_turns_waiting", "Turns that wait for a slot.", stats.waiting),
-    counter("parley_turns_refused_total", "Turns that found the queue full, since the start.", stats.refused),
+    labelled("gauge", "parley_turns_waiting", "Turns that wait for a slot.", "class", stats.waitingOf),
+    labelled("counter", "parley_turns_refused_total", "Turns that the queue refused.", "reason", stats.refused),
+    labelled("counter", "parley_turns_ended_total", "Turns that were admitted, by their end.", "end", stats.ended),
+    counter("parley_turns_preempted_total", "Attempts that made way for others, since the start.", stats.preempted),
+    gauge("parley_tokens_waiting", "Tokens of the turns that wait.", stats.waitingTokens),
+    gauge("parley_tokens_reserved", "Tokens of the cache that are reserved for running turns.", stats.reservedTokens),
+    labelled("gauge", "parley_service_spread", serviceSpread, "class", stats.spreadOf),
     counter("parley_turn_restarts_total", "Attempts begun again, since the start.", stats.restarts)
   ])
 })
+
+const serviceSpread = "Weighted tokens between the users who wait that were served most and least."
+
+function labelled(
+  type: Metric["type"],
+  name: string,
+  help: string,
+  label: string,
+  values: Readonly<Record<string, number>>
+): Metric {
+  const samples = Object.entries(values).map(([key, value]) => ({ labels: { [label]: key }, value }))
+  return { name, help, type, samples }
+}
 
 const helpOf: Readonly<Record<(typeof terms)[number], string>> = {
   accepted: "Events that were acknowledged: the sum of all that follow.",

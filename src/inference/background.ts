@@ -9,6 +9,8 @@ import { type Engine, type EngineBroken, EngineLost, type OpenEngine } from "./e
 export interface BackgroundOptions {
   readonly name: string
   readonly slotsMax: number
+  readonly contextTokens?: number
+  readonly cacheTokensMax?: number
   readonly open: OpenEngine
 }
 
@@ -22,13 +24,14 @@ export interface Background {
 export const openInBackground = Effect.fn("openInBackground")(function* (
   options: BackgroundOptions
 ): Effect.fn.Return<Background, never, Scope.Scope> {
+  const { open, ...sizes } = options
   const deferred = yield* Deferred.make<Engine, EngineBroken>()
   let opened: Exit.Exit<Engine, EngineBroken> | undefined
   const settle = (exit: Exit.Exit<Engine, EngineBroken>) => {
     opened = exit
     return Deferred.done(deferred, exit)
   }
-  yield* Effect.forkScoped(Effect.onExit(options.open, settle), { startImmediately: true })
+  yield* Effect.forkScoped(Effect.onExit(open, settle), { startImmediately: true })
   const now = <A>(whenOpen: (engine: Engine) => Effect.Effect<A>, otherwise: (reason: string) => A) =>
     Effect.suspend(() => {
       if (opened === undefined) return Effect.succeed(otherwise("it is being loaded"))
@@ -37,8 +40,7 @@ export const openInBackground = Effect.fn("openInBackground")(function* (
   const lost = ({ reason }: EngineBroken) => new EngineLost({ reason })
   return {
     engine: {
-      name: options.name,
-      slotsMax: options.slotsMax,
+      ...sizes,
       generate: (request) =>
         Stream.unwrap(
           Effect.map(Effect.mapError(Deferred.await(deferred), lost), (engine) => engine.generate(request))

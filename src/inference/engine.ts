@@ -102,8 +102,8 @@ export interface Usage {
 }
 
 export type Token =
-  /** The engine works on it, and nothing is to be shown: a chunk of its prompt is done. */
-  | { readonly type: "progress" }
+  /** The engine works on it, and nothing is to be shown; `promptTokens` once it has counted them. */
+  | { readonly type: "progress"; readonly promptTokens?: number }
   /** More of the answer: whole characters only, never half of a code point. */
   | { readonly type: "text"; readonly text: string }
   | ({ readonly type: "call" } & CallDelta)
@@ -114,6 +114,10 @@ export interface Engine {
   readonly name: string
   /** How many requests it decodes together. */
   readonly slotsMax: number
+  /** Of one sequence, prompt and answer; left out where it is not known. */
+  readonly contextTokens?: number
+  /** Of all sequences together; left out, each may have all of its own. */
+  readonly cacheTokensMax?: number
   /**
    * Ends with `finish`, or fails. Interrupting frees its slot at once. Silence longer than the engine's own
    * progress timeout is `EngineLost`.

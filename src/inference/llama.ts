@@ -70,6 +70,7 @@ export interface Counts {
 const defaults = { gpu: false, stepTokensMax: 256, restartDelayMinMs: 100, restartDelayMaxMs: 10_000 } as const
 const busyRetryAfterMs = 1_000
 const firstDeathsMax = 3
+const seedMax = 2 ** 32 - 1
 /** A worker is silent when this many equal parts of its time pass without a word: one late wake-up of ours is none. */
 const silentTicksMax = 4
 
@@ -135,8 +136,6 @@ const generate = Effect.fnUntraced(function* (state: State, request: InferenceRe
   )
   return Stream.fromQueue(tokens)
 })
-
-const seedMax = 2 ** 32 - 1
 
 const takeSlot = (state: State) =>
   Effect.suspend(() => {
@@ -247,8 +246,10 @@ function hear(state: State, started: Deferred.Deferred<void, string>, message: F
     case "refused":
       refuse(state.running, message.key, new EngineRefused({ reason: message.reason, part: message.part }))
       return
-    case "idle":
-      return
+    case "begun": {
+      const one = state.running.get(message.key)
+      if (one !== undefined) Queue.offerUnsafe(one.tokens, { type: "progress", promptTokens: message.promptTokens })
+    }
   }
 }
 

@@ -26,6 +26,7 @@ export interface OpenaiSpec {
   readonly apiKey?: Redacted.Redacted | undefined
   readonly model?: string | undefined
   readonly slots: number
+  readonly cacheTokens?: number | undefined
 }
 
 /** A decode step takes milliseconds; a worker that was swapped out may take seconds. */
@@ -45,9 +46,20 @@ export const builtIn: LlamaSpec = {
 
 /** Opens the model in the background; without a configuration, the guide. */
 export const openModel = (spec: ModelSpec | undefined): Effect.Effect<Background, never, Scope.Scope> => {
-  const { name, slots } = spec ?? builtIn
+  const { name, slots: slotsMax, ...sizes } = spec ?? builtIn
   const open = spec === undefined ? Effect.andThen(Effect.logInfo(aboutBuiltIn), openSpec(builtIn)) : openSpec(spec)
-  return openInBackground({ name, slotsMax: slots, open })
+  return openInBackground({ name, slotsMax, ...roomOf(sizes), open })
+}
+
+interface Sizes {
+  readonly cacheTokens?: number | undefined
+  readonly contextTokens?: number
+}
+
+/** Each sequence of a worker of ours has its context to itself. */
+function roomOf({ cacheTokens, contextTokens }: Sizes) {
+  if (contextTokens !== undefined) return { contextTokens }
+  return cacheTokens === undefined ? {} : { cacheTokensMax: cacheTokens }
 }
 
 const aboutBuiltIn =

@@ -2,6 +2,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { randomId } from "../domain/random-id.ts"
+import { tokensEstimatedOf } from "./demand.ts"
 import {
   type ChatMessage,
   EngineBusy,
@@ -83,7 +84,7 @@ function toolFields(toolUse: ToolUse | undefined) {
 
 /**
  * Leaves out the oldest turns until the rest is estimated to fit; never system messages, and never the last one. A turn
- * goes as a whole: what is left begins with the person's words.
+ * goes as a whole: what is left begins with the person's words. The server's tokenizer is out of reach.
  */
 export function newestThatFit(messages: ReadonlyArray<ChatMessage>, tokensMax: number): ReadonlyArray<ChatMessage> {
   const last = messages.length - 1
@@ -95,15 +96,6 @@ export function newestThatFit(messages: ReadonlyArray<ChatMessage>, tokensMax: n
     if (isDropping) left -= tokensEstimatedOf(message)
     return !isDropping
   })
-}
-
-/**
- * One token per 3 bytes of UTF-8, and 4 for the frame of a message: more than most texts have (English about 4 bytes a
- * token, Chinese about 3), as the server's tokenizer is out of reach.
- */
-function tokensEstimatedOf({ calls = [], content }: ChatMessage): number {
-  const called = calls.map(({ arguments: given, name }) => name + given).join("")
-  return Math.ceil(Buffer.byteLength(content + called) / 3) + 4 * (1 + calls.length)
 }
 
 /** What is known of an answer so far. Changed in place, by `tokensOf` alone. */

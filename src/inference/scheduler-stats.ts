@@ -1,15 +1,23 @@
 /** What the scheduler says of itself. */
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import type { Floor } from "./scheduler.ts"
+import type { Floor } from "./floor.ts"
+import { spreadOf } from "./lane.ts"
+import type { Class, End, Limits, Refusal } from "./schedule.ts"
 
-export interface Stats {
+export interface Stats extends Limits {
   readonly running: number
   readonly waiting: number
-  readonly slotsMax: number
-  readonly queueMax: number
-  /** Requests that found the queue full, since the start. */
-  readonly refused: number
+  readonly waitingOf: Readonly<Record<Class, number>>
+  /** Of what waits, and of what runs: prompts, and answers as long as they may be. */
+  readonly waitingTokens: number
+  readonly reservedTokens: number
+  /** How far the users who wait are apart in what they were served, in weighted tokens. */
+  readonly spreadOf: Readonly<Record<Class, number>>
+  /** Since the start: requests that ended, that were refused, and that made way for others and began again. */
+  readonly ended: Readonly<Record<End, number>>
+  readonly refused: Readonly<Record<Refusal, number>>
+  readonly preempted: number
   /** Attempts that were begun again because their engine was lost, since the start. */
   readonly restarts: number
   /** How long a request holds its slot, of late. */
@@ -19,17 +27,25 @@ export interface Stats {
 }
 
 export const statsOf = Effect.fnUntraced(function* (floor: Floor): Effect.fn.Return<Stats> {
-  const { engine, lost, lossReason, refused, restarts, schedule, turnMs } = floor
+  const { engine, lost, lossReason, pace, restarts, schedule } = floor
+  const { cancelled, count, done, failed, preempted, share, tokens } = schedule.tally
+  const { reservedTokens, waiting, waitingBackground, waitingTokens } = schedule
   // While it is lost, `recover` asks: a health check must not wait for a server that is gone.
   const ready = !Latch.isOpen(lost) && (yield* engine.isReady)
   const trouble = (yield* engine.trouble) ?? lossReason
   return {
     running: schedule.running.size,
-    waiting: schedule.waiting,
+    waiting,
+    waitingOf: { interactive: waiting - waitingBackground, background: waitingBackground },
+    waitingTokens,
+    reservedTokens,
+    spreadOf: { interactive: spreadOf(schedule.lanes.interactive), background: spreadOf(schedule.lanes.background) },
     ...schedule.limits,
-    refused,
+    ended: { done, cancelled, failed },
+    refused: { count, tokens, share },
+    preempted,
     restarts,
-    turnMs,
+    turnMs: pace.turnMs,
     ready,
     ...(!ready && { trouble })
   }

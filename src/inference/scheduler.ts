@@ -12,6 +12,8 @@ import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { runAttempt } from "./attempt.ts"
+import { demandOf } from "./demand.ts"
+import { earOf, type Said } from "./ear.ts"
 import type {
   CallDelta,
   Engine,
@@ -24,6 +26,8 @@ import type {
   Token,
   Usage
 } from "./engine.ts"
+import { type Floor, leave, retryAfterMsOf, startNext, type Ticket, type Turn, type Wait, waitOf } from "./floor.ts"
+import { paced, paceGuess } from "./pace.ts"
 import * as Schedule from "./schedule.ts"
 import { type Stats, statsOf } from "./scheduler-stats.ts"
 
@@ -38,8 +42,9 @@ export type Signal =
   /** The last one. */
   | { readonly type: "finished"; readonly attempt: number; readonly reason: FinishReason; readonly usage: Usage }
 
-/** As many wait as may. `retryAfterMs` is how long those who wait are expected to take. */
+/** As many wait as may, or as much. `retryAfterMs` is how long those who wait are expected to take. */
 export class QueueFull extends Data.TaggedError("QueueFull")<{
+  readonly reason: Schedule.Refusal
   readonly queueMax: number
   readonly retryAfterMs: number
 }> {}
@@ -57,10 +62,13 @@ export class ModelFailed extends Data.TaggedError("ModelFailed")<{
 
 export type Failure = QueueFull | PromptTooLong | ModelFailed
 
-/** How many requests start before one, and how long that takes if turns go on taking as long as they did of late. */
-export interface Wait {
-  readonly ahead: number
-  readonly waitMs: number
+/** How a request stands in the queue. */
+export interface Standing {
+  readonly firstAttempt: number
+  /** Interactive when it is left out. */
+  readonly class?: Schedule.Class
+  /** False when nothing that was said can be taken back: then it makes way for nobody once it says something. */
+  readonly mayRestart?: boolean
 }
 
 export class InferenceScheduler extends Context.Service<
@@ -71,7 +79,7 @@ export class InferenceScheduler extends Context.Service<
      * them. Waits for a slot without a deadline of its own. Interrupting the stream gives the slot or the place in the
      * queue back; a slow reader keeps neither, for the slot is free as soon as the engine is done.
      */
-    readonly infer: (request: InferenceRequest & { readonly firstAttempt: number }) => Stream.Stream<Signal, Failure>
+    readonly infer: (request: InferenceRequest & Standing) => Stream.Stream<Signal, Failure>
     /** Undefined for one that does not wait. */
     readonly waitOf: (id: string) => Effect.Effect<Wait | undefined>
     readonly stats: Effect.Effect<Stats>
@@ -89,63 +97,40 @@ export const defaults = {
   /** How often an engine that was lost is asked whether it is back. */
   readyPollMs: 250,
   /** How long requests wait for a lost engine: a large model takes minutes to load again. */
-  outageMaxMs: 300_000
+  outageMaxMs: 300_000,
+  /** A background request that has waited so long stands among the interactive ones. */
+  agedAfterMs: 60_000
 }
 
 export interface Options extends Partial<typeof defaults> {
   readonly engine: Engine
   readonly queueMax: number
+  readonly queueTokensMax: number
 }
 
-interface Turn extends Schedule.Request {
-  readonly id: string
-  /** Done when this attempt has its slot; fails when it will never have one. */
-  start: Deferred.Deferred<void, ModelFailed>
-}
-
-type Ticket = Schedule.Ticket<Turn>
 type Request = Parameters<InferenceScheduler["Service"]["infer"]>[0]
 type Signals = Queue.Queue<Signal, Failure | Cause.Done>
+type OwnFloor = Floor<typeof defaults>
 
-export interface Floor {
-  readonly engine: Engine
-  readonly limits: typeof defaults
-  readonly clock: Clock.Clock
-  readonly schedule: Schedule.Schedule<Turn>
-  readonly tickets: Map<string, Ticket>
-  /** Open until the engine is ready first, and from a loss until it is back; meanwhile nobody starts. */
-  readonly lost: Latch.Latch
-  lossReason: string
-  /** Losses since an answer was last finished. */
-  lossesInRow: number
-  refused: number
-  restarts: number
-  turnMs: number
-}
-
-/** Before anything was measured. */
-const turnGuessMs = 5_000
-/** How much one turn moves the average. */
-const turnWeight = 0.1
-const retryAfterMinMs = 1_000
-const retryAfterMaxMs = 60_000
-
-export const layer = ({ engine, queueMax, ...limits }: Options): Layer.Layer<InferenceScheduler> =>
+export const layer = ({ engine, queueMax, queueTokensMax, ...options }: Options): Layer.Layer<InferenceScheduler> =>
   Layer.effect(
     InferenceScheduler,
     Effect.gen(function* () {
-      const floor: Floor = {
+      const limits = { ...defaults, ...options }
+      const { agedAfterMs } = limits
+      const { contextTokens = Number.POSITIVE_INFINITY, slotsMax } = engine
+      const { cacheTokensMax = slotsMax * contextTokens } = engine
+      const floor: OwnFloor = {
         engine,
-        limits: { ...defaults, ...limits },
+        limits,
         clock: yield* Clock.Clock,
-        schedule: Schedule.empty({ slotsMax: engine.slotsMax, queueMax }),
+        schedule: Schedule.empty({ slotsMax, cacheTokensMax, queueMax, queueTokensMax, agedAfterMs }),
         tickets: new Map(),
         lost: Latch.makeUnsafe(!(yield* engine.isReady)),
         lossReason: "",
         lossesInRow: 0,
-        refused: 0,
         restarts: 0,
-        turnMs: turnGuessMs
+        pace: paceGuess
       }
       yield* Effect.forkScoped(Effect.forever(recover(floor)))
       return InferenceScheduler.of({
@@ -156,16 +141,16 @@ export const layer = ({ engine, queueMax, ...limits }: Options): Layer.Layer<Inf
     })
   )
 
-const open = Effect.fnUntraced(function* (floor: Floor, request: Request) {
+const open = Effect.fnUntraced(function* (floor: OwnFloor, request: Request) {
   const ticket = yield* Effect.acquireRelease(enter(floor, request), (ticket) =>
-    Effect.sync(() => leave(floor, ticket))
+    Effect.sync(() => leave(floor, ticket, "cancelled"))
   )
   // As long as an answer may be, so that a slow reader does not hold a slot.
   const signals: Signals = yield* Queue.unbounded<Signal, Failure | Cause.Done>()
   yield* Effect.forkScoped(
     Effect.onExit(work(floor, ticket, request, signals), (exit) =>
       Effect.sync(() => {
-        leave(floor, ticket)
+        leave(floor, ticket, endOf(exit))
         if (Exit.isSuccess(exit)) Queue.endUnsafe(signals)
         else Queue.failCauseUnsafe(signals, exit.cause)
       })
@@ -175,13 +160,22 @@ const open = Effect.fnUntraced(function* (floor: Floor, request: Request) {
   return Stream.fromQueue(signals)
 })
 
-function enter(floor: Floor, { id, user }: Request): Effect.Effect<Ticket, QueueFull> {
+function enter(floor: OwnFloor, request: Request): Effect.Effect<Ticket, QueueFull> {
   return Effect.suspend(() => {
-    const { schedule, tickets } = floor
-    const ticket = Schedule.admit(schedule, { id, user, start: Deferred.makeUnsafe<void, ModelFailed>() })
-    if (ticket === undefined) {
-      floor.refused++
-      return Effect.fail(new QueueFull({ queueMax: schedule.limits.queueMax, retryAfterMs: retryAfterMsOf(floor) }))
+    const { clock, engine, schedule, tickets } = floor
+    const { class: priority = "interactive", id, user } = request
+    const turn: Turn = {
+      id,
+      user,
+      class: priority,
+      ...demandOf(request, engine.contextTokens),
+      start: Deferred.makeUnsafe(),
+      stop: Deferred.makeUnsafe()
+    }
+    const ticket = Schedule.admit(schedule, turn, clock.currentTimeMillisUnsafe())
+    if (typeof ticket === "string") {
+      const retryAfterMs = retryAfterMsOf(floor, ticket)
+      return Effect.fail(new QueueFull({ reason: ticket, queueMax: schedule.limits.queueMax, retryAfterMs }))
     }
     tickets.set(id, ticket)
     startNext(floor)
@@ -189,40 +183,47 @@ function enter(floor: Floor, { id, user }: Request): Effect.Effect<Ticket, Queue
   })
 }
 
-/** A second time it changes nothing: first at the end of the engine's work, then at the end of the reader's. */
-function leave(floor: Floor, ticket: Ticket): void {
-  if (floor.tickets.get(ticket.request.id) === ticket) floor.tickets.delete(ticket.request.id)
-  Schedule.release(floor.schedule, ticket)
-  startNext(floor)
+function endOf(exit: Exit.Exit<void, unknown>): Schedule.End {
+  return Exit.isSuccess(exit) ? "done" : Exit.hasInterrupts(exit) ? "cancelled" : "failed"
 }
 
-function startNext({ lost, schedule }: Floor): void {
-  if (Latch.isOpen(lost)) return
-  for (const { request } of Schedule.fill(schedule)) Deferred.doneUnsafe(request.start, Effect.void)
-}
-
-const work = Effect.fnUntraced(function* (floor: Floor, ticket: Ticket, request: Request, signals: Signals) {
-  const { backoffMinMs: busyMinMs, busyMaxMs } = floor.limits
-  for (let attempt = request.firstAttempt; ; ) {
+const work = Effect.fnUntraced(function* (floor: OwnFloor, ticket: Ticket, request: Request, signals: Signals) {
+  for (let attempt = request.firstAttempt, losses = 0; ; attempt++) {
     yield* Deferred.await(ticket.request.start)
     Queue.offerUnsafe(signals, { type: "started", attempt })
     const startedMs = floor.clock.currentTimeMillisUnsafe()
-    const pass = (token: Token) =>
-      void (token.type === "progress" || Queue.offerUnsafe(signals, signalOf(token, attempt)))
-    const result = yield* Effect.result(runAttempt(floor.engine, request, { busyMinMs, busyMaxMs }, pass))
-    if (Result.isSuccess(result)) {
-      floor.turnMs += turnWeight * (floor.clock.currentTimeMillisUnsafe() - startedMs - floor.turnMs)
+    const tell = (said: Said) => void Queue.offerUnsafe(signals, signalOf(said, attempt))
+    const ear = earOf(floor, ticket, request.mayRestart ?? true, tell)
+    const result = yield* Effect.result(attemptOf(floor, ticket, request, ear.hear))
+    if (Result.isSuccess(result) && ear.isOver()) {
+      floor.pace = paced(floor.pace, floor.clock.currentTimeMillisUnsafe() - startedMs, ticket.tokens)
       floor.lossesInRow = 0
       return
     }
-    if (result.failure._tag !== "EngineLost") return yield* failureOf(result.failure)
-    yield* comeBack(floor, ticket, result.failure, attempt - request.firstAttempt + 1)
-    attempt++
-    Queue.offerUnsafe(signals, { type: "restarted", attempt, reason: result.failure.reason })
+    let reason = "It made way for somebody who waits for an answer."
+    if (Result.isSuccess(result)) makeWay(floor, ticket)
+    else if (result.failure._tag !== "EngineLost") return yield* failureOf(result.failure)
+    else {
+      yield* comeBack(floor, ticket, result.failure, ++losses)
+      reason = result.failure.reason
+    }
+    Queue.offerUnsafe(signals, { type: "restarted", attempt: attempt + 1, reason })
   }
 })
 
-function signalOf(token: Exclude<Token, { readonly type: "progress" }>, attempt: number): Signal {
+/** Succeeds when it is finished, and also when it was stopped to make way. */
+function attemptOf(
+  { engine, limits }: OwnFloor,
+  { request: turn }: Ticket,
+  request: Request,
+  hear: (token: Token) => void
+) {
+  const { backoffMinMs: busyMinMs, busyMaxMs } = limits
+  const attempt = runAttempt(engine, request, { busyMinMs, busyMaxMs }, hear)
+  return turn.class === "background" ? Effect.raceFirst(attempt, Deferred.await(turn.stop)) : attempt
+}
+
+function signalOf(token: Said, attempt: number): Signal {
   if (token.type === "finish") return { type: "finished", attempt, reason: token.reason, usage: token.usage }
   return { ...token, attempt }
 }
@@ -238,7 +239,7 @@ function failureOf(error: Exclude<EngineError, EngineLost>): PromptTooLong | Mod
 
 /** Counts a death of the engine against the request, which waits again, or fails when it must not. */
 function comeBack(
-  floor: Floor,
+  floor: OwnFloor,
   ticket: Ticket,
   { reason }: EngineLost,
   tried: number
@@ -246,7 +247,7 @@ function comeBack(
   return Effect.suspend(() => {
     floor.lossReason = reason
     if (!Latch.isOpen(floor.lost)) floor.lossesInRow++
-    ticket.request.start = Deferred.makeUnsafe()
+    begin(ticket)
     const fate = Schedule.requeue(floor.schedule, ticket)
     // It may run the one who waits for it before the next line.
     Latch.openUnsafe(floor.lost)
@@ -257,8 +258,20 @@ function comeBack(
   })
 }
 
+function makeWay(floor: Floor, ticket: Ticket): void {
+  begin(ticket)
+  Schedule.giveWay(floor.schedule, ticket)
+  startNext(floor)
+}
+
+/** Of its next attempt nobody has been told anything. */
+function begin({ request }: Ticket): void {
+  request.start = Deferred.makeUnsafe()
+  request.stop = Deferred.makeUnsafe()
+}
+
 /** One outage: from a loss until the engine is back. What waits through all of a long one fails. */
-const recover = Effect.fnUntraced(function* (floor: Floor) {
+const recover = Effect.fnUntraced(function* (floor: OwnFloor) {
   const { backoffMaxMs, backoffMinMs, outageMaxMs, readyPollMs } = floor.limits
   yield* Latch.await(floor.lost)
   const sinceMs = floor.clock.currentTimeMillisUnsafe()
@@ -277,16 +290,4 @@ const recover = Effect.fnUntraced(function* (floor: Floor) {
 function failWaiting({ schedule }: Floor, reason: string): void {
   const failure = Effect.fail(new ModelFailed({ kind: "lost", reason }))
   for (const { request } of [...Schedule.allWaiting(schedule)]) Deferred.doneUnsafe(request.start, failure)
-}
-
-function waitOf({ schedule, tickets, turnMs }: Floor, id: string): Wait | undefined {
-  const ticket = tickets.get(id)
-  const ahead = ticket && Schedule.placeOf(schedule, ticket)
-  if (ahead === undefined) return undefined
-  return { ahead, waitMs: Math.round(((ahead + 1) / schedule.limits.slotsMax) * turnMs) }
-}
-
-function retryAfterMsOf({ schedule, turnMs }: Floor): number {
-  const expectedMs = (schedule.waiting / schedule.limits.slotsMax) * turnMs
-  return Math.round(Math.min(Math.max(expectedMs, retryAfterMinMs), retryAfterMaxMs))
 }

@@ -52,7 +52,10 @@ export const open = Effect.fnUntraced(function* (yaml: string, dir?: string) {
   const client = new OpenAI({ baseURL: `${address}/v1`, apiKey: "none", maxRetries: 0 })
   const load = async () => {
     const text = await (await fetch(`${address}/metrics`)).text()
-    const gauge = (name: string) => Number(new RegExp(`^parley_turns_${name} (\\d+)$`, "m").exec(text)?.[1])
+    const gauge = (name: string) => {
+      const samples = [...text.matchAll(new RegExp(`^parley_turns_${name}(?:\\{.*\\})? (\\d+)$`, "gm"))]
+      return samples.reduce((sum, [, value]) => sum + Number(value), samples.length > 0 ? 0 : Number.NaN)
+    }
     return { running: gauge("running"), waiting: gauge("waiting") }
   }
   const opened: V1 = { address, main, client, load }

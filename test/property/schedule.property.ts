@@ -1,98 +1,56 @@
-/** The laws of schedule.ts, after each step of any life of it. */
+/** The laws of schedule.ts, after each step of any life of it, and a model of it that looks at everybody. */
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import * as Schedule from "../../src/inference/schedule.ts"
-
-interface Request {
-  readonly id: number
-  readonly user: string
-}
-type State = Schedule.Schedule<Request>
-type Ticket = Schedule.Ticket<Request>
-
-const limits = fc.record({ slotsMax: fc.integer({ min: 1, max: 4 }), queueMax: fc.integer({ min: 0, max: 12 }) })
-const users = ["ann", "bob", "cy"]
-// `nth` counts among the requests that are there, so that most commands meet one.
-const nth = fc.nat({ max: 5 })
-const command = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ type: fc.constant("admit" as const), user: fc.constantFrom(...users) }) },
-  { weight: 4, arbitrary: fc.constant({ type: "fill" as const }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constantFrom("release" as const, "requeue" as const), nth }) },
-  { weight: 1, arbitrary: fc.constant({ type: "requeue all" as const }) }
-)
-const commands = fc.array(command, { maxLength: 120, size: "max" })
-type Command = typeof command extends fc.Arbitrary<infer C> ? C : never
-
-/** What is to be seen of a request, as the schedule is changed in place. */
-interface View extends Request {
-  readonly state: "waiting" | "running" | "gone"
-  readonly deaths: number
-}
-interface Moment {
-  readonly command: Command
-  readonly before: ReadonlyArray<View>
-  readonly after: ReadonlyArray<View>
-  /** What `fill` started, as it was while it waited. */
-  readonly batch: ReadonlyArray<View>
-  readonly isRefused: boolean
-  readonly places: ReadonlyArray<readonly [id: number, place: number | undefined]>
-  /** In which order all who wait would start if nothing else happened. */
-  readonly order: ReadonlyArray<number>
-}
-
-const viewOf = ({ deaths, request, state }: Ticket): View => ({ ...request, state, deaths })
-
-function live(limits: Schedule.Limits, commands: ReadonlyArray<Command>): ReadonlyArray<Moment> {
-  const state: State = Schedule.empty(limits)
-  const tickets: Array<Ticket> = []
-  return commands.map((command): Moment => {
-    const before = tickets.map(viewOf)
-    let isRefused = false
-    let started: ReadonlyArray<Ticket> = []
-    const running = [...state.running]
-    if (command.type === "admit") {
-      const ticket = Schedule.admit(state, { id: tickets.length, user: command.user })
-      if (ticket) tickets.push(ticket)
-      isRefused = ticket === undefined
-    } else if (command.type === "fill") started = Schedule.fill(state)
-    else if (command.type === "release") {
-      const ticket = tickets.filter(({ state }) => state !== "gone")[command.nth]
-      if (ticket) Schedule.release(state, ticket)
-    } else if (command.type === "requeue") {
-      const ticket = running[command.nth]
-      if (ticket) Schedule.requeue(state, ticket)
-      // Losses arrive in any order.
-    } else for (const ticket of running.toReversed()) Schedule.requeue(state, ticket)
-    const batch = started.map(({ request }) => before[request.id]!)
-    const waiting = tickets.filter(({ state }) => state === "waiting")
-    const places = waiting.map((ticket) => [ticket.request.id, Schedule.placeOf(state, ticket)] as const)
-    return { command, before, after: tickets.map(viewOf), batch, isRefused, places, order: orderOf(state) }
-  })
-}
-
-function orderOf(state: State): ReadonlyArray<number> {
-  const copy = structuredClone(state)
-  const order: Array<number> = []
-  while (copy.waiting > 0) {
-    for (const ticket of copy.running) Schedule.release(copy, ticket)
-    order.push(...Schedule.fill(copy).map(({ request }) => request.id))
-  }
-  return order
-}
+import { agedAfterMs, commands, histories, limits, live, type Moment, users, type View } from "./schedule-history.ts"
+import { Model } from "./schedule-model.ts"
 
 const property = (title: string, check: (moments: ReadonlyArray<Moment>, limits: Schedule.Limits) => void) =>
-  test(title, () => fc.assert(fc.property(limits, commands, (l, c) => check(live(l, c), l))))
+  test(title, { timeout: 600_000 }, () =>
+    fc.assert(
+      fc.property(limits, commands, (l, c) => check(live(l, c), l)),
+      { numRuns: histories }
+    )
+  )
 
 const inState = (state: View["state"], views: ReadonlyArray<View>) => views.filter((view) => view.state === state)
 const isSuspect = ({ deaths }: View) => deaths >= Schedule.deathsMax
+const tokensOf = (views: ReadonlyArray<View>) => views.reduce((sum, { tokens }) => sum + tokens, 0)
+const isAged = ({ admittedMs }: View, nowMs: number) => nowMs - admittedMs >= agedAfterMs
+/** It stands behind everybody who is interactive. */
+const standsBack = (view: View, nowMs: number) =>
+  view.class === "background" && view.deaths === 0 && !isAged(view, nowMs)
+const hasRoom = (next: View, running: ReadonlyArray<View>, { cacheTokensMax, slotsMax }: Schedule.Limits) =>
+  running.length < slotsMax && tokensOf(running) + next.tokens <= cacheTokensMax
+
+test("it decides as a model does that looks at everybody", { timeout: 600_000 }, () => {
+  fc.assert(
+    fc.property(limits, commands, (limits, commands) => {
+      const model = new Model(limits)
+      for (const { after, command, order, refusal, started, stopped, totals } of live(limits, commands)) {
+        const expected = model.play(command)
+        expect({ refusal, started }).toEqual({ refusal: expected.refusal, started: expected.started ?? [] })
+        expect(stopped.toSorted()).toEqual((expected.stopped ?? []).toSorted())
+        const seen = after.map(({ deaths, isStopping, state, tokens }) => [deaths, state, tokens, isStopping])
+        expect(seen).toEqual(model.all.map((one) => [one.deaths, one.state, model.tokensOf(one), one.isStopping]))
+        expect(order).toEqual(model.order())
+        const waiting = inState("waiting", after)
+        expect(totals.waiting).toBe(waiting.length)
+        expect(totals.waitingTokens).toBe(tokensOf(waiting))
+        expect(totals.waitingBackground).toBe(waiting.filter((view) => view.class === "background").length)
+      }
+    }),
+    { numRuns: histories }
+  )
+})
 
 const s1 = "S1: at most `slotsMax` requests run, and at most `slotsMax + queueMax` run or wait"
 property(s1, (moments, { queueMax, slotsMax }) => {
-  for (const { after, before, command, isRefused } of moments) {
+  for (const { after, before, refusal } of moments) {
     const present = (views: ReadonlyArray<View>) => views.filter(({ state }) => state !== "gone").length
     expect(inState("running", after).length).toBeLessThanOrEqual(slotsMax)
     expect(present(after)).toBeLessThanOrEqual(slotsMax + queueMax)
-    expect(isRefused).toBe(command.type === "admit" && present(before) === slotsMax + queueMax)
+    if (refusal === "count") expect(present(before)).toBe(slotsMax + queueMax)
   }
 })
 
@@ -104,45 +62,34 @@ property("S2: a request waits, runs, or is gone: never two of these, and who is 
       if (view.state === "gone") expect(state).toBe("gone")
       if (view.state !== state && state === "gone") expect(command.type).toMatch(/release|requeue/)
       if (view.state !== state && state === "running") expect(command.type).toBe("fill")
+      if (view.state !== state && state === "waiting") expect(command.type).toMatch(/requeue|give way/)
     }
   }
 })
 
-property("S3: requests of one user start for the first time in the order they were admitted", (moments) => {
-  for (const user of users) {
-    const starts = moments.flatMap(({ batch }) => batch.filter((view) => view.user === user && view.deaths === 0))
-    expect(starts).toEqual(starts.toSorted((a, b) => a.id - b.id))
-  }
-})
-
-property("S4: while a user waits, every other user starts at most one request for the first time", (moments) => {
-  for (const user of users) {
-    const overtaking = new Map<string, number>()
-    for (const { batch, before } of moments) {
-      const isNew = (view: View) => view.deaths === 0
-      let left = inState("waiting", before).filter((view) => view.user === user && isNew(view)).length
-      if (left === 0) overtaking.clear()
-      for (const start of batch.filter(isNew)) {
-        if (start.user === user) left--
-        if (start.user === user || left === 0) overtaking.clear()
-        else overtaking.set(start.user, (overtaking.get(start.user) ?? 0) + 1)
-        expect(Math.max(0, ...overtaking.values())).toBeLessThanOrEqual(1)
-      }
+property("S3: requests of one user and class start for the first time in the order they were admitted", (moments) => {
+  const ran = new Set<number>()
+  const last = new Map<string, number>()
+  for (const { before, started } of moments) {
+    for (const id of started) {
+      const line = `${before[id]!.user}/${before[id]!.class}`
+      if (!ran.has(id)) expect(id).toBeGreaterThan(last.get(line) ?? -1)
+      if (!ran.has(id)) last.set(line, id)
+      ran.add(id)
     }
   }
 })
 
-const s5 = "S5: after `fill` nothing waits, or no slot is free, or a suspect runs or is the next to run"
-property(s5, (moments, { slotsMax }) => {
-  for (const { after, command, order } of moments) {
+const s5 = "S5: after `fill` nothing waits, or there is no room for the next, or a suspect runs or is the next to run"
+property(s5, (moments, limits) => {
+  for (const { after, command, next } of moments) {
     const running = inState("running", after)
-    if (command.type !== "fill" || order.length === 0 || running.length === slotsMax) continue
-    expect(running.length > 0 && [...running, after[order[0]!]!].some(isSuspect)).toBe(true)
+    if (command.type !== "fill" || next === undefined || !hasRoom(after[next]!, running, limits)) continue
+    expect(running.length > 0 && [...running, after[next]!].some(isSuspect)).toBe(true)
   }
 })
 
-const s6 =
-  "S6: who comes back starts before all who never started, and among themselves they keep the order of admission"
+const s6 = "S6: who lost an engine starts before all who did not, and among themselves they keep the order of admission"
 property(s6, (moments) => {
   for (const { after, order } of moments) {
     const returned = order.filter((id) => after[id]!.deaths > 0)
@@ -167,19 +114,95 @@ property(s7, (moments) => {
   }
 })
 
-property("`placeOf` is the order in which requests start when nothing else happens", (moments) => {
-  for (const { order, places } of moments) {
-    expect(places).toEqual(places.map(([id]) => [id, order.indexOf(id)]))
+const s8 =
+  "S8: what runs has reserved at most `cacheTokensMax`, and as much more as its prompts are longer than was estimated"
+property(s8, (moments, { cacheTokensMax }) => {
+  for (const { after, command, started, totals } of moments) {
+    const running = inState("running", after)
+    const longer = running.reduce((sum, view) => sum + Math.max(0, view.promptSeen - view.promptTokens), 0)
+    expect(totals.reservedTokens).toBe(tokensOf(running))
+    expect(totals.reservedTokens).toBeLessThanOrEqual(cacheTokensMax + longer)
+    if (command.type === "fill" && started.length > 0) {
+      expect(totals.reservedTokens).toBeLessThanOrEqual(cacheTokensMax)
+    }
   }
 })
 
+property("S9: who is admitted leaves at most `queueTokensMax` waiting, or waits alone", (moments, limits) => {
+  for (const { after, command, refusal, totals } of moments) {
+    if (command.type !== "admit" || refusal !== undefined || inState("waiting", after).length === 1) continue
+    expect(totals.waitingTokens).toBeLessThanOrEqual(limits.queueTokensMax)
+  }
+})
+
+property("S10: a user for whom nothing waits is refused only when the queue is full", (moments, limits) => {
+  for (const { before, command, refusal } of moments) {
+    if (command.type !== "admit" || refusal === undefined) continue
+    const waiting = inState("waiting", before)
+    if (waiting.some(({ user }) => user === command.user)) continue
+    const needed = Math.min(command.promptTokens + command.answerTokensMax, limits.cacheTokensMax)
+    expect(refusal).not.toBe("share")
+    if (refusal === "tokens") expect(tokensOf(waiting) + needed).toBeGreaterThan(limits.queueTokensMax)
+  }
+})
+
+property("S11: no background request starts while an interactive one waits, unless it is aged", (moments) => {
+  for (const { after, before, nowMs, started } of moments) {
+    const isBehind = started.some((id) => standsBack(before[id]!, nowMs))
+    if (isBehind) expect(inState("waiting", after).every((view) => standsBack(view, nowMs))).toBe(true)
+  }
+})
+
+const s12 = "S12: only for want of room a background one is stopped: no more than need be, and none that may not be"
+property(s12, (moments, limits) => {
+  for (const { after, next, nowMs, stopped } of moments) {
+    if (stopped.length === 0) continue
+    const stays = inState("running", after).filter(({ isStopping }) => !isStopping)
+    expect(standsBack(after[next!]!, nowMs)).toBe(false)
+    expect(hasRoom(after[next!]!, stays, limits)).toBe(true)
+    for (const id of stopped) {
+      expect(standsBack(after[id]!, nowMs)).toBe(true)
+      expect(after[id]!.isPinned).toBe(false)
+      expect(hasRoom(after[next!]!, [...stays, after[id]!], limits)).toBe(false)
+    }
+  }
+})
+
+property("S13: what is released has its slot, its place and its tokens back at once", (moments) => {
+  for (const { after, before, command, totals } of moments) {
+    const gone = before.filter(({ id, state }) => state !== "gone" && after[id]!.state === "gone")
+    if (command.type === "release") expect(gone.length).toBeLessThanOrEqual(1)
+    expect(totals.reservedTokens).toBe(tokensOf(inState("running", after)))
+    expect(totals.waitingTokens).toBe(tokensOf(inState("waiting", after)))
+  }
+})
+
+property("S14: admitted = done + cancelled + failed + running + waiting", (moments) => {
+  for (const { after, totals } of moments) {
+    const { cancelled, done, failed } = totals.tally
+    const present = inState("running", after).length + inState("waiting", after).length
+    expect(after.length).toBe(done + cancelled + failed + present)
+  }
+})
+
+property("whoever was admitted is served once nobody comes any more, in at most one fill each", (moments, limits) => {
+  const state = Schedule.empty<{ readonly id: number } & Schedule.Request>(limits)
+  const tickets = moments.flatMap(({ command }) => {
+    if (command.type !== "admit") return []
+    const { type: _, ...request } = command
+    const ticket = Schedule.admit(state, { id: 0, ...request }, 0)
+    return typeof ticket === "string" ? [] : [ticket]
+  })
+  for (const _ of tickets) for (const one of Schedule.fill(state, 0).started) Schedule.release(state, one, "done")
+  expect(tickets.every(({ state }) => state === "gone")).toBe(true)
+})
+
 test("the commands above reach every refusal, every return and every reason to wait", () => {
-  const moments = fc.sample(fc.tuple(limits, commands), { numRuns: 100, seed: 1 }).flatMap(([l, c]) => {
+  const moments = fc.sample(fc.tuple(limits, commands), { numRuns: 600, seed: 1 }).flatMap(([l, c]) => {
     return live(l, c).map((moment) => ({ ...moment, ...l }))
   })
   const some = (is: (moment: (typeof moments)[number]) => boolean) => expect(moments.some(is)).toBe(true)
-  const fills = moments.filter(({ command }) => command.type === "fill")
-  some(({ isRefused }) => isRefused)
+  for (const reason of ["count", "tokens", "share"]) some(({ refusal }) => refusal === reason)
   some(({ after, before }) => before.some((view) => isSuspect(view) && after[view.id]!.state === "waiting"))
   some(({ after, before, command }) => {
     return (
@@ -187,29 +210,53 @@ test("the commands above reach every refusal, every return and every reason to w
       before.some(({ id, state }) => state === "running" && after[id]!.state === "gone")
     )
   })
-  some(({ batch }) => batch.length > 2)
+  some(({ started }) => started.length > 2)
+  some(({ stopped }) => stopped.length > 1)
+  some(({ after, before }) => before.some(({ id, isStopping }) => isStopping && after[id]!.state === "waiting"))
+  some(({ before, nowMs, started }) =>
+    started.some((id) => before[id]!.class === "background" && isAged(before[id]!, nowMs))
+  )
+  some(({ cacheTokensMax, totals }) => totals.reservedTokens > cacheTokensMax)
   some(({ after }) => new Set(inState("waiting", after).map(({ user }) => user)).size === users.length)
   some(({ after }) => inState("waiting", after).filter(({ deaths }) => deaths > 0).length > 2)
-  for (const isDrained of [true, false]) {
-    const waits = fills.some(({ after, order, slotsMax }) => {
-      const running = inState("running", after)
-      return order.length > 0 && running.length < slotsMax && running.some(isSuspect) === isDrained
-    })
-    expect(waits).toBe(true)
-  }
 })
 
-test("10,000 requests of 5,000 users pass in constant time each", () => {
-  const state: State = Schedule.empty({ slotsMax: 32, queueMax: 10_000 })
+test("10,000 requests of 5,000 users pass in next to no time each", () => {
+  const state = Schedule.empty<Schedule.Request>({
+    ...{ slotsMax: 32, queueMax: 10_000, agedAfterMs },
+    ...{ cacheTokensMax: Number.POSITIVE_INFINITY, queueTokensMax: Number.POSITIVE_INFINITY }
+  })
   const steps = 10_000
   const started = process.cpuUsage()
-  const tickets = Array.from({ length: steps }, (_, id) => Schedule.admit(state, { id, user: `${id % 5_000}` })!)
+  const tickets = Array.from({ length: steps }, (_, id) => {
+    const sizes = { promptTokens: (id % 70) + 1, answerTokensMax: 50 }
+    return Schedule.admit(state, { user: `${id % 5_000}`, class: "interactive", ...sizes }, 0)
+  })
   for (const ticket of tickets) {
-    if (ticket.admission % 3 === 0) Schedule.release(state, ticket)
-    for (const next of Schedule.fill(state)) Schedule.release(state, next)
+    if (typeof ticket === "string") continue
+    if (ticket.admission % 3 === 0) Schedule.release(state, ticket, "cancelled")
+    for (const next of Schedule.fill(state, 0).started) Schedule.release(state, next, "done")
   }
   const { user } = process.cpuUsage(started)
   expect(state.waiting + state.running.size).toBe(0)
-  // About 1 µs each here; a linear walk takes 20 and more.
-  expect(user / steps).toBeLessThan(15)
+  // About 2 µs each here; a linear walk takes 20 and more.
+  expect(user / steps).toBeLessThan(20)
+})
+
+test("who was served and is gone is forgotten, and gains nothing by it", () => {
+  const state = Schedule.empty<Schedule.Request>({
+    ...{ slotsMax: 2, queueMax: 100, agedAfterMs },
+    ...{ cacheTokensMax: Number.POSITIVE_INFINITY, queueTokensMax: Number.POSITIVE_INFINITY }
+  })
+  const ask = (user: string) =>
+    Schedule.admit(state, { user, class: "interactive", promptTokens: 10, answerTokensMax: 10 }, 0)
+  // Never idle, so that nothing is forgotten for that.
+  ask("always")
+  Schedule.fill(state, 0)
+  for (let count = 0; count < 10_000; count++) {
+    const ticket = ask(`passing ${count}`)
+    Schedule.fill(state, 0)
+    if (typeof ticket !== "string") Schedule.release(state, ticket, "done")
+  }
+  expect(state.lanes.interactive.accounts.size).toBeLessThan(200)
 })

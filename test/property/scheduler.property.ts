@@ -4,13 +4,21 @@ import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import { EngineBusy, EngineLost, EngineRefused, PromptTooLong } from "../../src/inference/engine.ts"
-import { deathsMax } from "../../src/inference/schedule.ts"
+import { type Class, deathsMax } from "../../src/inference/schedule.ts"
 import { type Failure, InferenceScheduler, layer, type Signal } from "../../src/inference/scheduler.ts"
 import { type Generation, type ScriptedEngine, scriptedEngine } from "./scripted-engine.ts"
 
 const nth = fc.nat({ max: 4 })
 const command = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ type: fc.constant("ask" as const), user: fc.constantFrom("ann", "bob", "cy") }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constant("ask" as const),
+      user: fc.constantFrom("ann", "bob", "cy"),
+      class: fc.constantFrom<Class>("interactive", "interactive", "background"),
+      mayRestart: fc.boolean()
+    })
+  },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("interrupt" as const), nth }) },
   { weight: 9, arbitrary: fc.record({ type: fc.constantFrom("say" as const, "finish" as const), nth }) },
   {
@@ -68,7 +76,7 @@ const run = (script: Script, check: Check, end: Check) =>
       yield* end(world)
       return world
     })
-    return yield* Effect.provide(live, layer({ engine, queueMax: script.queueMax }))
+    return yield* Effect.provide(live, layer({ engine, queueMax: script.queueMax, queueTokensMax: 100_000 }))
   })
 
 const perform = Effect.fnUntraced(function* (world: World, command: Command) {
@@ -78,7 +86,7 @@ const perform = Effect.fnUntraced(function* (world: World, command: Command) {
     readers.find(({ id }) => id === generation.id)!.deaths++
     generation.fail(new EngineLost({ reason: "It died." }))
   }
-  if (command.type === "ask") readers.push(yield* ask(world, command.user))
+  if (command.type === "ask") readers.push(yield* ask(world, command))
   else if (command.type === "wait") yield* TestClock.adjust(command.ms)
   else if (command.type === "ready") engine.ready = command.ready
   else if (command.type === "die") for (const each of engine.generations) died(each)
@@ -95,10 +103,17 @@ const perform = Effect.fnUntraced(function* (world: World, command: Command) {
   else if (command.type === "too long") generation.fail(new PromptTooLong({ tokens: 2, tokensMax: 1 }))
 })
 
-const ask = Effect.fnUntraced(function* ({ readers, scheduler }: World, user: string) {
+interface Asked {
+  readonly user: string
+  readonly class?: Class
+  readonly mayRestart?: boolean
+}
+
+const ask = Effect.fnUntraced(function* ({ readers, scheduler }: World, asked: Asked) {
+  const { user } = asked
   const id = `${user}-${readers.length}`
   const signals: Array<Signal> = []
-  const request = { id, user, messages: [], answerTokensMax: 9, temperature: 0, stop: [], firstAttempt: first }
+  const request = { ...asked, id, messages: [], answerTokensMax: 9, temperature: 0, stop: [], firstAttempt: first }
   const reading = Stream.runForEach(scheduler.infer(request), (signal) => Effect.sync(() => signals.push(signal)))
   const reader: Reader = { id, signals, answer: undefined, deaths: 0, fiber: yield* Effect.forkScoped(reading) }
   return reader
@@ -154,7 +169,9 @@ property("a slot or a place is never lost: at the end a whole batch runs at once
       yield* TestClock.adjust("1 minute")
     }
     expect(yield* scheduler.stats).toMatchObject({ running: 0, waiting: 0, ready: true })
-    yield* Effect.forEach(Array(engine.slotsMax), () => Effect.map(ask(world, "dan"), (reader) => readers.push(reader)))
+    yield* Effect.forEach(Array(engine.slotsMax), () =>
+      Effect.map(ask(world, { user: "dan" }), (reader) => readers.push(reader))
+    )
     yield* TestClock.adjust(0)
     expect(engine.generations.size).toBe(engine.slotsMax)
   })
@@ -197,7 +214,10 @@ test("the commands above reach every signal and every failure", { timeout: 60_00
       run(sample, nothing, ({ readers }) =>
         Effect.sync(() => {
           for (const reader of readers) {
-            for (const { type } of reader.signals) seen.add(type)
+            for (const signal of reader.signals) {
+              seen.add(signal.type)
+              if (signal.type === "restarted" && signal.reason.includes("made way")) seen.add("made way")
+            }
             seen.add(failureOf(reader))
           }
         })
@@ -205,7 +225,7 @@ test("the commands above reach every signal and every failure", { timeout: 60_00
     )
   }
   const failures = ["QueueFull", "PromptTooLong", "crashed", "lost", "busy", "refused", "interrupted", undefined]
-  expect(seen).toEqual(new Set(["started", "text", "restarted", "finished", ...failures]))
+  expect(seen).toEqual(new Set(["started", "text", "restarted", "made way", "finished", ...failures]))
 })
 
 function nothing(): Effect.Effect<void> {

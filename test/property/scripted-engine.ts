@@ -22,11 +22,14 @@ export interface ScriptedEngine extends Engine {
   ready: boolean
 }
 
-export function scriptedEngine(slotsMax: number): ScriptedEngine {
+type Sizes = Pick<Engine, "contextTokens" | "cacheTokensMax">
+
+export function scriptedEngine(slotsMax: number, sizes: Sizes = {}): ScriptedEngine {
   const counts = new Map<string, number>()
   const engine: ScriptedEngine = {
     name: "scripted",
     slotsMax,
+    ...sizes,
     ready: true,
     generations: new Set(),
     generate: ({ id }: InferenceRequest) =>

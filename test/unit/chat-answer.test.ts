@@ -7,12 +7,12 @@ import { ModelFailed, QueueFull, type Signal } from "../../src/inference/schedul
 
 test("failures of the scheduler have their status, and say when to come back", () => {
   const of = (failure: Parameters<typeof apiErrorOf>[0]) => apiErrorOf(failure, 50)
-  expect(of(new QueueFull({ queueMax: 9, retryAfterMs: 1_001 }))).toMatchObject({
+  expect(of(new QueueFull({ reason: "count", queueMax: 9, retryAfterMs: 1_001 }))).toMatchObject({
     status: 429,
     code: "rate_limit_exceeded",
     headers: { "retry-after": "2" }
   })
-  expect(of(new QueueFull({ queueMax: 9, retryAfterMs: 0 })).headers).toEqual({ "retry-after": "1" })
+  expect(of(new QueueFull({ reason: "count", queueMax: 9, retryAfterMs: 0 })).headers).toEqual({ "retry-after": "1" })
   const tooLong = of(new PromptTooLong({ tokens: 900, tokensMax: 512 }))
   expect(tooLong).toMatchObject({ status: 400, code: "context_length_exceeded", param: "messages" })
   expect(tooLong.message).toMatch(/maximum context length is 512 tokens .* resulted in 900 tokens/)

@@ -19,6 +19,8 @@ const withContent = (content: unknown) => ({ model: "m", messages: [...hi.messag
 test("a plain request is read with OpenAI's defaults", () => {
   expect(taken({})).toEqual({
     model: "m",
+    person: undefined,
+    isFlex: false,
     messages: [{ role: "user", content: "Hi" }],
     isStream: false,
     includeUsage: false,
@@ -45,6 +47,9 @@ test("what is honoured is read", () => {
     ]
   })
   expect(taken({ stop: "\n" }).stop).toEqual(["\n"])
+  expect(taken({ user: "ann" }).person).toBe("ann")
+  expect(taken({ user: "ann", safety_identifier: "a1" }).person).toBe("a1")
+  expect(taken({ service_tier: "flex" }).isFlex).toBe(true)
   expect(taken({ stop: ["a", "b\0"] }).stop).toEqual(["a", "b\uFFFD"])
   expect(taken({ stop: [] }).stop).toEqual([])
   expect(taken({ max_tokens: 7 }).answerTokensMax).toBe(7)
@@ -90,8 +95,6 @@ test("null is as if it were absent, in every field but those that are needed", (
 })
 
 const asNothing = {
-  user: "ann",
-  safety_identifier: "a1",
   metadata: { a: "b" },
   prompt_cache_key: "k",
   prompt_cache_options: { ttl: "30m" },
@@ -144,7 +147,7 @@ const wrongs: ReadonlyArray<readonly [more: object, param: string, code: string]
   [{ store: true }, "store", "unsupported_parameter"],
   [{ n: 2 }, "n", "invalid_value"],
   [{ modalities: ["text", "audio"] }, "modalities", "invalid_value"],
-  [{ service_tier: "flex" }, "service_tier", "invalid_value"],
+  [{ service_tier: "priority" }, "service_tier", "invalid_value"],
   [{ model: 7 }, "model", "invalid_value"],
   [{ stream: "yes" }, "stream", "invalid_value"],
   [{ temperature: 2.1 }, "temperature", "invalid_value"],

@@ -144,7 +144,7 @@ it.effect("a stop after a restart has none of the earlier attempt either", () =>
 )
 
 const failures: ReadonlyArray<[string, Failure | "a defect", string, string, number]> = [
-  ["a full queue", new QueueFull({ queueMax: 1, retryAfterMs: 1 }), "shed", "Too many people", 0],
+  ["a full queue", new QueueFull({ reason: "count", queueMax: 1, retryAfterMs: 1 }), "shed", "Too many people", 0],
   ["an endless text", new PromptTooLong({ tokens: 2, tokensMax: 1 }), "shed", "That is longer", 0],
   ["a busy engine", new ModelFailed({ kind: "busy", reason: "" }), "shed", "Too many people", 0],
   ["a model that dies of it", new ModelFailed({ kind: "crashed", reason: "" }), "dead", "The model failed", 1],

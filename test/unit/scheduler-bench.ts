@@ -9,7 +9,7 @@ import { type ScriptedEngine, scriptedEngine } from "../property/scripted-engine
 export interface Bench {
   readonly engine: ScriptedEngine
   readonly scheduler: InferenceScheduler["Service"]
-  readonly ask: (id: string) => Effect.Effect<Reading>
+  readonly ask: (id: string, more?: More) => Effect.Effect<Reading>
   /** What is generated now. */
   readonly running: () => ReadonlyArray<string>
   /** The oldest generation of this request dies with its engine. */
@@ -22,14 +22,18 @@ export interface Reading {
   readonly fiber: Fiber.Fiber<void, Failure>
 }
 
-export const requestOf = (id: string) => ({
+type Request = Parameters<InferenceScheduler["Service"]["infer"]>[0]
+type More = Partial<Request>
+
+export const requestOf = (id: string, more: More = {}): Request => ({
   id,
   user: id.split("-")[0]!,
   messages: [],
   answerTokensMax: 9,
   temperature: 0,
   stop: [],
-  firstAttempt: 1
+  firstAttempt: 1,
+  ...more
 })
 
 export function scenario(
@@ -47,9 +51,9 @@ export function scenario(
       engine: scripted,
       scheduler,
       running: () => [...scripted.generations].map(({ id }) => id),
-      ask: Effect.fnUntraced(function* (id: string) {
+      ask: Effect.fnUntraced(function* (id: string, more?: More) {
         const signals: Array<Signal> = []
-        const reading = Stream.runForEach(scheduler.infer(requestOf(id)), (signal) =>
+        const reading = Stream.runForEach(scheduler.infer(requestOf(id, more)), (signal) =>
           Effect.sync(() => signals.push(signal))
         )
         const fiber = yield* Effect.forkIn(reading, scope)
@@ -66,7 +70,7 @@ export function scenario(
       }
     })
   })
-  it.effect(title, () => Effect.provide(live, layer({ queueMax: 2, ...options, engine })))
+  it.effect(title, () => Effect.provide(live, layer({ queueMax: 2, queueTokensMax: 100_000, ...options, engine })))
 }
 
 export const errorOf = ({ fiber }: Reading) => {

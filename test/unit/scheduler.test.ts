@@ -34,7 +34,7 @@ scenario("a full queue refuses at once, and says how long those who wait will ta
     const { turnMs } = yield* scheduler.stats
     expect(Math.round(turnMs)).toBeGreaterThan(19_000)
     expect(errorOf(refused)).toMatchObject({ _tag: "QueueFull", queueMax: 2, retryAfterMs: Math.round(2 * turnMs) })
-    expect(yield* scheduler.stats).toMatchObject({ running: 1, waiting: 2, refused: 1 })
+    expect(yield* scheduler.stats).toMatchObject({ running: 1, waiting: 2, refused: { count: 1 } })
   })
 )
 

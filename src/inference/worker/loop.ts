@@ -52,6 +52,7 @@ export function openLoop(
     if (admitted === undefined) throw new Error(`more than ${slotsMax} requests were sent to the worker`)
     plan = admitted
     answers.set(job.key, answer)
+    send({ type: "begun", key: job.key, promptTokens: answer.prompt.length })
   }
 
   const step = async () => {

@@ -42,6 +42,8 @@ export type FromWorker =
   | ({ readonly type: "broken" } & Unopened)
   /** It has nothing to do, and would do it. */
   | { readonly type: "idle" }
+  /** It has a sequence, and its prompt so many tokens. */
+  | { readonly type: "begun"; readonly key: number; readonly promptTokens: number }
   | Decoded
   | { readonly type: "too-long"; readonly key: number; readonly tokens: number; readonly tokensMax: number }
   | { readonly type: "refused"; readonly key: number; readonly part: RequestPart; readonly reason: string }

@@ -1,0 +1,76 @@
+/** What the scheduler works on: its engine, its schedule, and who waits to be told of a slot. */
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type { Engine } from "./engine.ts"
+import { type Pace, tokensWaitMs, turnsWaitMs } from "./pace.ts"
+import { placeOf } from "./place.ts"
+import * as Schedule from "./schedule.ts"
+import type { ModelFailed } from "./scheduler.ts"
+
+export interface Turn extends Schedule.Request {
+  readonly id: string
+  /** Done when this attempt has its slot; fails when it will never have one. */
+  start: Deferred.Deferred<void, ModelFailed>
+  /** Done when this attempt is to make way. */
+  stop: Deferred.Deferred<void>
+}
+
+export type Ticket = Schedule.Ticket<Turn>
+
+/** `Limits` are the scheduler's own. */
+export interface Floor<Limits = unknown> {
+  readonly engine: Engine
+  readonly limits: Limits
+  readonly clock: Clock.Clock
+  readonly schedule: Schedule.Schedule<Turn>
+  readonly tickets: Map<string, Ticket>
+  /** Open until the engine is ready first, and from a loss until it is back; meanwhile nobody starts. */
+  readonly lost: Latch.Latch
+  lossReason: string
+  /** Losses since an answer was last finished. */
+  lossesInRow: number
+  restarts: number
+  pace: Pace
+}
+
+/** How many requests start before one, and how long that takes if turns go on taking as long as they did of late. */
+export interface Wait {
+  readonly ahead: number
+  readonly waitMs: number
+}
+
+export function startNext({ clock, lost, schedule }: Floor): void {
+  if (Latch.isOpen(lost)) return
+  const { started, stopped } = Schedule.fill(schedule, clock.currentTimeMillisUnsafe())
+  for (const { request } of stopped) Deferred.doneUnsafe(request.stop, Effect.void)
+  for (const { request } of started) Deferred.doneUnsafe(request.start, Effect.void)
+}
+
+/** A second time it changes nothing: first at the end of the engine's work, then at the end of the reader's. */
+export function leave(floor: Floor, ticket: Ticket, end: Schedule.End): void {
+  if (floor.tickets.get(ticket.request.id) === ticket) floor.tickets.delete(ticket.request.id)
+  Schedule.release(floor.schedule, ticket, end)
+  startNext(floor)
+}
+
+export function waitOf({ pace, schedule, tickets }: Floor, id: string): Wait | undefined {
+  const ticket = tickets.get(id)
+  const ahead = ticket && placeOf(schedule, ticket)
+  if (ahead === undefined) return undefined
+  return { ahead, waitMs: Math.round(turnsWaitMs(pace, schedule.limits.slotsMax, ahead + 1)) }
+}
+
+const retryAfterMinMs = 1_000
+const retryAfterMaxMs = 60_000
+
+/** How long those who wait are expected to take. */
+export function retryAfterMsOf({ pace, schedule }: Floor, reason: Schedule.Refusal): number {
+  const { limits, waiting, waitingTokens } = schedule
+  const expectedMs =
+    reason === "count"
+      ? turnsWaitMs(pace, limits.slotsMax, waiting)
+      : tokensWaitMs(pace, limits.slotsMax, waitingTokens)
+  return Math.round(Math.min(Math.max(expectedMs, retryAfterMinMs), retryAfterMaxMs))
+}
