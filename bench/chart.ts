@@ -4,15 +4,17 @@ export interface Chart {
   readonly title: string
   readonly x: string
   readonly y: string
+  /** One under each point. */
+  readonly marks: ReadonlyArray<string>
   readonly lines: ReadonlyArray<{ readonly name: string; readonly values: ReadonlyArray<number> }>
 }
 
 const size = { width: 860, height: 400 }
-const plot = { left: 70, right: 20, top: 50, bottom: 60 }
+const plot = { left: 70, right: 20, top: 50, bottom: 65 }
 const colours = ["#c2410c", "#0e7490", "#6d28d9", "#4d7c0f"]
 const grey = "#808080"
 
-export function chartOf({ lines, title, x, y }: Chart): string {
+export function chartOf({ lines, marks, title, x, y }: Chart): string {
   const most = Math.max(...lines.flatMap(({ values }) => values))
   const step = stepOf(most)
   const top = Math.max(step, Math.ceil(most / step) * step)
@@ -20,8 +22,8 @@ export function chartOf({ lines, title, x, y }: Chart): string {
   const height = size.height - plot.top - plot.bottom
   const atX = (index: number, count: number) => round(plot.left + ((index + 0.5) / count) * width)
   const atY = (value: number) => round(plot.top + height - (value / top) * height)
-  const marks = Array.from({ length: Math.round(top / step) + 1 }, (_, index) => index * step)
-  const grid = marks.flatMap((mark) => [
+  const levels = Array.from({ length: Math.round(top / step) + 1 }, (_, index) => index * step)
+  const grid = levels.flatMap((mark) => [
     `<path d="M${plot.left} ${atY(mark)}h${width}" stroke="${grey}" stroke-opacity="0.3"/>`,
     text(plot.left - 8, atY(mark) + 4, String(mark), "end")
   ])
@@ -31,7 +33,7 @@ export function chartOf({ lines, title, x, y }: Chart): string {
     return [
       `<polyline points="${points.join(" ")}" fill="none" stroke="${colour}" stroke-width="2.5"/>`,
       ...points.map((point) => `<circle cx="${point.replace(",", '" cy="')}" r="3" fill="${colour}"/>`),
-      text(plot.left + 12, plot.top + 14 + 20 * line, name, "start", colour)
+      text(plot.left + 12, atY(values[0] ?? 0) - 12, name, "start", colour)
     ]
   })
   const { height: h, width: w } = size
@@ -39,8 +41,9 @@ export function chartOf({ lines, title, x, y }: Chart): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" font-family="sans-serif" font-size="13">`,
     text(w / 2, 24, title, "middle"),
     ...grid,
+    ...marks.map((mark, index) => text(atX(index, marks.length), h - plot.bottom + 20, mark, "middle")),
     text(plot.left - 8, plot.top - 12, y, "end"),
-    text(plot.left + width / 2, h - 24, x, "middle"),
+    text(plot.left + width / 2, h - 14, x, "middle"),
     ...drawn,
     "</svg>\n"
   ].join("\n")

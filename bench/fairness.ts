@@ -51,7 +51,11 @@ const skew = 0.9
 const arrivals = arrivalsOf(numbersOf(2024))
 const fair = timed(() => simulate({ limits, costs, arrivals, untilMs }))
 const queue = timed(() => simulate({ limits, costs, arrivals, untilMs, lineOf: () => "all" }))
-const groups = groupsOf(20)
+/** The ranks of users, by how much they ask for. */
+const groups = [10_000, 5_000, 2_000, 1_000, 500, 200, 100, 50, 20, 10, 5, 2].map((last, index, all) => ({
+  first: (all[index + 1] ?? 0) + 1,
+  last
+}))
 
 await printPlace("fairness: 10,000 users on a modelled pool")
 print(
@@ -83,8 +87,9 @@ writeFileSync(
   path,
   chartOf({
     title: `Median wait for the first token: ${users.toLocaleString("en")} users, ${load} times the load that ${gpus} GPUs can serve`,
-    x: "users, from those who ask least (left) to those who ask most (right), in twenty groups",
+    x: "users by rank, each point up to this one; 1 asks for most",
     y: "seconds",
+    marks: groups.map(({ last }) => last.toLocaleString("en")),
     lines: [
       { name: "first come, first served", values: groups.map((group) => secondsOf(queue.outcomes, group)) },
       { name: "Parley", values: groups.map((group) => secondsOf(fair.outcomes, group)) }
@@ -155,15 +160,10 @@ function usedOf(all: ReadonlyArray<Outcome>): number {
   return answered / ((limits.slotsMax * untilMs) / costs.stepMs(limits.slotsMax))
 }
 
-/** Of equal numbers of users, the lightest first. */
-function groupsOf(count: number): ReadonlyArray<(user: number) => boolean> {
-  const size = users / count
-  return Array.from({ length: count }, (_, group) => (user) => Math.floor((users - 1 - user) / size) === group)
-}
-
-function secondsOf(all: ReadonlyArray<Outcome>, isOf: (user: number) => boolean): number {
+function secondsOf(all: ReadonlyArray<Outcome>, { first, last }: (typeof groups)[number]): number {
+  const isOf = (user: string) => Number(user) + 1 >= first && Number(user) + 1 <= last
   const waits = all
-    .filter((one) => one.class === "interactive" && one.refusal === undefined && isOf(Number(one.user)))
+    .filter((one) => one.class === "interactive" && one.refusal === undefined && isOf(one.user))
     .map(({ atMs, startedMs }) => (Math.min(startedMs, untilMs) - atMs) / 1_000)
   return median(waits)
 }

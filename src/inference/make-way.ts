@@ -2,7 +2,7 @@
 import type { Request, Schedule, Ticket } from "./schedule.ts"
 
 /**
- * The latest started first, for they have the least to do again. None when stopping every one of them would not be
+ * Spares the longest started, for they have the most to do again. None when stopping every one of them would not be
  * enough, or when what stops already is.
  */
 export function inTheWayOf<R extends Request>(schedule: Schedule<R>, next: Ticket<R>): ReadonlyArray<Ticket<R>> {
@@ -16,21 +16,17 @@ export function inTheWayOf<R extends Request>(schedule: Schedule<R>, next: Ticke
     slots++
     tokens += ticket.tokens
   }
-  const stopped: Array<Ticket<R>> = []
-  for (let index = all.length - 1; index >= 0 && !hasRoom(); index--) {
-    const ticket = all[index]!
-    if (!young.has(ticket) || ticket.deaths > 0 || ticket.isPinned || ticket.isStopping) continue
-    stopped.push(ticket)
-    slots++
-    tokens += ticket.tokens
-  }
+  if (hasRoom()) return []
+  const may = all.filter((ticket) => young.has(ticket) && ticket.deaths === 0 && !ticket.isPinned && !ticket.isStopping)
+  slots += may.length
+  tokens += may.reduce((sum, ticket) => sum + ticket.tokens, 0)
   if (!hasRoom()) return []
-  // The last one may have made room enough alone: spare whom it can, the longest started first.
-  for (const ticket of stopped.toReversed()) {
-    if (slots <= 1 || tokens < ticket.tokens) continue
-    stopped.splice(stopped.indexOf(ticket), 1)
-    slots--
-    tokens -= ticket.tokens
-  }
-  return stopped
+  return may.filter((ticket) => {
+    const isSpared = slots > 1 && tokens >= ticket.tokens
+    if (isSpared) {
+      slots--
+      tokens -= ticket.tokens
+    }
+    return !isSpared
+  })
 }

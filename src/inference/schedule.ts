@@ -15,7 +15,8 @@
  *   S5. After `fill` nothing waits, or there is no room for the next, or a suspect runs or is the next to run.
  *   S6. Who lost an engine starts before all who did not, and among themselves they keep the order of admission.
  *   S7. A suspect, which was running at `deathsMax` deaths of its engine, runs alone; one more death, and it is gone.
- *   S8. What runs has reserved at most `cacheTokensMax`, and as much more as its prompts are longer than was estimated.
+ *   S8. When something starts, what runs has reserved at most `cacheTokensMax`; later only prompts that are counted
+ *       longer than they were believed add to that.
  *   S9. Who is admitted leaves at most `queueTokensMax` waiting, or waits alone.
  *   S10. A user for whom nothing waits is refused only when the queue is full.
  *   S11. No background request starts while an interactive one waits, unless it was admitted `agedAfterMs` before: then
@@ -28,12 +29,11 @@
  * A class is a lane (lane.ts), which says whose turn it is. A request is charged its prompt when it starts, and its
  * answer as it comes, each token once: nobody pays twice for what an engine lost or what made way for others.
  *
- * How long a prompt is, is an estimate until the engine has counted it, and a reservation is never more than the whole
- * cache: what can never fit is for the engine to refuse, whose own limit for each sequence nothing here can exceed.
+ * Prompts are estimated until the engine has counted them. A reservation is never more than the whole cache: what can
+ * never fit is for the engine to refuse, whose own limit for each sequence nothing here can exceed.
  *
- * A schedule is changed in place, by the functions of this file alone, so that admission, start and end take next to
- * no time however many wait (about 1 µs each; a copy of a map of 10,000 is 450 µs). They say what happened, and return
- * no schedule. Time is an argument: none of them reads a clock.
+ * A schedule is changed in place, by this file alone, so that admission, start and end take next to no time however
+ * many wait (1 to 2 µs each; a copy of a map of 10,000 is 450 µs). Time is an argument: nothing here reads a clock.
  */
 import { refusalOf } from "./admission.ts"
 import { type Chain, emptyChain, insert, itemsOf, remove } from "./chain.ts"

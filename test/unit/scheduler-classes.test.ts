@@ -1,7 +1,8 @@
 /** Classes, the cache and the queue's tokens, as the scheduler performs what the schedule decides. */
 import { expect } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import type { InferenceRequest } from "../../src/inference/engine.ts"
 import { scriptedEngine } from "../property/scripted-engine.ts"
 import { errorOf, scenario } from "./scheduler-bench.ts"
 
@@ -32,6 +33,30 @@ scenario("a background request makes way, and begins again as the next attempt",
       { type: "finished", attempt: 2 }
     ])
     expect(yield* scheduler.stats).toMatchObject({ preempted: 1, restarts: 0, ended: { done: 2 } })
+  })
+)
+
+const quick = scriptedEngine(1)
+const slow = {
+  ...quick,
+  generate: (request: InferenceRequest) =>
+    Stream.unwrap(
+      Effect.as(
+        Effect.acquireRelease(Effect.void, () => Effect.sleep("1 second")),
+        quick.generate(request)
+      )
+    )
+}
+scenario("a slot is given on once the engine has let go of it, not before", { engine: slow }, ({ ask, running }) =>
+  Effect.gen(function* () {
+    yield* ask("flex", background)
+    yield* ask("ann")
+    yield* TestClock.adjust("999 millis")
+    expect(running()).toEqual([])
+    yield* TestClock.adjust("1 millis")
+    expect(running()).toEqual(["ann"])
+    // The scope of the test waits for its end as well.
+    yield* Effect.forkChild(Effect.forever(TestClock.adjust("1 second")))
   })
 )
 
