@@ -111,6 +111,7 @@ const Message: Schema.Codec<FromWorker> = Schema.Union([
   }),
   Schema.Struct({ type: Schema.Literal("idle") }),
   Schema.Struct({ type: Schema.Literal("ready") }),
+  Schema.Struct({ type: Schema.Literal("begun"), key: Schema.Number, promptTokens: Schema.Number }),
   Schema.Struct({ type: Schema.Literal("broken"), what: Schema.Literals(["file", "room"]), reason: Schema.String }),
   Schema.Struct({
     type: Schema.Literal("too-long"),

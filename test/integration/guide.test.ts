@@ -49,7 +49,7 @@ it.live("what the page offers to click is answered as it should be", () =>
 /** `inside en   187 of  220   85.0 %`, in the table that the script prints and in the one of the model card. */
 const scoresOf = (table: string) =>
   new Map(
-    [...table.matchAll(/^(\S.*?) +(\d+) of +(\d+) /gm)].map(([, name, right, of]) => [
+    [...table.matchAll(/^(\S.*?) +(\d+) of +(\d+) +[\d.]+ %, /gm)].map(([, name, right, of]) => [
       name,
       { right: Number(right), of }
     ])
