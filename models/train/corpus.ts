@@ -15,21 +15,22 @@ import { systemPromptOf } from "./system-prompts.ts"
 const turnsBetweenMax = 8
 const turnsMax = 5
 
-export function* corpusOf(seed: number, count: number): Generator<Dialogue> {
+/** `named`: in how many of a hundred dialogues somebody says a name. */
+export function* corpusOf(seed: number, count: number, named = 26): Generator<Dialogue> {
   const dice = diceOf(seed)
-  for (let nth = 0; nth < count; nth++) yield dialogueOf(dice)
+  for (let nth = 0; nth < count; nth++) yield dialogueOf(dice, named)
 }
 
-function dialogueOf(dice: Dice): Dialogue {
+function dialogueOf(dice: Dice, named: number): Dialogue {
   const language = dice.pick(languages)
-  return { language, system: systemPromptOf(dice), turns: turnsOf(dice, language) }
+  return { language, system: systemPromptOf(dice), turns: turnsOf(dice, language, named) }
 }
 
-function turnsOf(dice: Dice, language: Language): ReadonlyArray<Turn> {
+function turnsOf(dice: Dice, language: Language, named: number): ReadonlyArray<Turn> {
+  if (dice.between(1, 100) <= named) return namedTurns(dice, language)
   const kind = dice.between(1, 100)
-  if (kind <= 26) return namedTurns(dice, language)
-  if (kind <= 29) return [...others(dice, language, dice.between(0, 4)), nameAsked(dice, language, undefined)]
-  if (kind <= 33) return [turnOfIntent(dice, language, "capital"), turnOfIntent(dice, language, "capital-next")]
+  if (kind <= 4) return [...others(dice, language, dice.between(0, 4)), nameAsked(dice, language, undefined)]
+  if (kind <= 9) return [turnOfIntent(dice, language, "capital"), turnOfIntent(dice, language, "capital-next")]
   return others(dice, language, dice.between(1, turnsMax))
 }
 

@@ -1,7 +1,8 @@
 /**
  * Writes the corpus for the trainer, and the vocabulary that it is encoded with.
  *
- *   node models/train/make-corpus.ts [--out .cache/guide] [--dialogues 250000] [--seed 1] [--vocabulary FILE]
+ *   node models/train/make-corpus.ts [--out .cache/guide] [--dialogues 250000] [--seed 1] [--named 26]
+ *                                    [--vocabulary FILE]
  *
  * `--vocabulary` takes that of an earlier corpus, so that a model goes on learning from this one.
  */
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     out: { type: "string", default: ".cache/guide" },
     dialogues: { type: "string", default: "250000" },
     seed: { type: "string", default: "1" },
+    named: { type: "string", default: "26" },
     vocabulary: { type: "string" }
   }
 })
@@ -30,7 +32,7 @@ const [count, seed] = [Number(values.dialogues), Number(values.seed)]
 const vocabulary: Vocabulary =
   values.vocabulary === undefined ? guideVocabulary() : JSON.parse(await readFile(values.vocabulary, "utf8"))
 const { learned, left, lengths, tokens } = tokenFiles(
-  corpusOf(seed, count),
+  corpusOf(seed, count, Number(values.named)),
   bpeOf(vocabulary),
   vocabulary.special,
   contextTokens

@@ -18,9 +18,14 @@ function latinName(dice: Dice): string {
 }
 
 function chineseName(dice: Dice): string {
-  const given = Array.from({ length: dice.between(1, 2) }, () => dice.pick(givenNames))
+  const given = Array.from({ length: dice.between(1, 2) }, () =>
+    dice.chance(0.4) ? anyHan(dice) : dice.pick(givenNames)
+  )
   return dice.pick(surnames) + given.join("")
 }
+
+/** Most of these stand nowhere else in the corpus: they are bytes to be copied. */
+const anyHan = (dice: Dice) => String.fromCodePoint(dice.between(0x4e00, 0x9fa5))
 
 export const greeted = (name: string, language: Language) =>
   language === "en" ? `Nice to meet you, ${name}.` : `很高兴认识你\uFF0C${name}。`

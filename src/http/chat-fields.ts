@@ -57,10 +57,10 @@ export const chatFields = {
   repeat_penalty: honoured(between(0.1, 10), "a number from 0.1 to 10"),
   grammar: honoured(Schema.String, "a grammar in llama.cpp's notation"),
   modalities: honoured(modalities, '["text"]'),
-  user: honoured(Schema.String, "a string"),
-  safety_identifier: honoured(Schema.String, "a string"),
   service_tier: honoured(Schema.Literals(["auto", "default", "flex"]), '"auto", "default" or "flex"'),
 
+  user: idle(Schema.String, "a string"),
+  safety_identifier: idle(Schema.String, "a string"),
   metadata: idle(Schema.Record(Schema.String, Schema.String), "an object of strings"),
   prompt_cache_key: idle(Schema.String, "a string"),
   prompt_cache_options: idle(object, "an object"),

@@ -10,8 +10,6 @@ import { eachOf, missing, type Read, readFields, wrong } from "./request-fields.
 
 export interface ChatRequest {
   readonly model: string
-  /** Of all whom the client speaks for, the one that asks. */
-  readonly person: string | undefined
   /** May wait until nobody else does. */
   readonly isFlex: boolean
   readonly messages: ReadonlyArray<ChatMessage>
@@ -50,8 +48,6 @@ function fromFields(fields: Read<typeof chatFields>): Result.Result<ChatRequest,
     const messages = yield* messagesOf(fields.messages)
     return {
       model,
-      // The newer name of the two.
-      person: fields.safety_identifier ?? fields.user,
       isFlex: fields.service_tier === "flex",
       messages,
       isStream: stream,

@@ -60,9 +60,11 @@ export interface ChatRouteOptions {
   }
 }
 
-/** Whoever has the token may speak for many people: each that is named takes turns, and all others are one. */
-const userOf = ({ person = "" }: ChatRequest) => `v1/${person.slice(0, personMaxChars)}`
-const personMaxChars = 256
+/**
+ * Whom the scheduler's fairness counts. There is one token, so there is one API key, and all of `/v1` is one user
+ * beside those of the platforms. A `user` that a client makes up buys no share.
+ */
+const user = "v1"
 /** Proxies commonly cut a connection that is silent for 30 s or longer. */
 const silenceMaxMs = 15_000
 /** A worker that died is back within a second or two: nobody need know. */
@@ -132,7 +134,7 @@ function inferenceOf(id: string, asked: ChatRequest, sampling: Sampling, answerT
     ...sampling,
     ...Object.fromEntries(Object.entries(asked.sampling).filter(([, value]) => value !== undefined)),
     id,
-    user: userOf(asked),
+    user,
     messages,
     // The client keeps the conversation: it is told when it no longer fits, and nothing is dropped behind its back.
     mayDrop: false,

@@ -40,7 +40,7 @@ it.live("a person logs in, stays so, and logs out; nothing of it is in the log",
 
       const cookie = setCookie.split(";")[0] ?? ""
       const session = await ask(address, "/api/session", { headers: { cookie } })
-      expect([session.status, session.text]).toEqual([200, '{"login":true,"model":"none"}'])
+      expect([session.status, session.text]).toEqual([200, '{"login":true,"model":"default"}'])
       const out = await ask(address, "/logout", { method: "POST", headers: { cookie } })
       expect(out).toMatchObject({ status: 303, headers: { location: "/login" } })
       expect(out.headers["set-cookie"]?.[0]).toMatch(/^parley_session=; Path=\/; Max-Age=0; /)

@@ -46,7 +46,6 @@ function reference(request: Valid): unknown {
   const answerTokensMax = Math.min(max_completion_tokens, max_tokens)
   return {
     model: model.toWellFormed(),
-    person: request.user?.toWellFormed(),
     isFlex: false,
     messages: messages.map(({ content, role }) => ({
       role: role === "developer" ? "system" : role,

@@ -19,7 +19,6 @@ const withContent = (content: unknown) => ({ model: "m", messages: [...hi.messag
 test("a plain request is read with OpenAI's defaults", () => {
   expect(taken({})).toEqual({
     model: "m",
-    person: undefined,
     isFlex: false,
     messages: [{ role: "user", content: "Hi" }],
     isStream: false,
@@ -47,8 +46,6 @@ test("what is honoured is read", () => {
     ]
   })
   expect(taken({ stop: "\n" }).stop).toEqual(["\n"])
-  expect(taken({ user: "ann" }).person).toBe("ann")
-  expect(taken({ user: "ann", safety_identifier: "a1" }).person).toBe("a1")
   expect(taken({ service_tier: "flex" }).isFlex).toBe(true)
   expect(taken({ stop: ["a", "b\0"] }).stop).toEqual(["a", "b\uFFFD"])
   expect(taken({ stop: [] }).stop).toEqual([])
