@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { Effect, Exit, Fiber, Scope } from "effect"
+import pg from "pg"
 import { describe, expect, it } from "vitest"
 import { open } from "../../src/store/embedded.ts"
 import { processesIn } from "../../src/store/process-identity.ts"
@@ -152,11 +153,11 @@ describe("the server", () => {
   it("is left alone when it recovers by itself from the crash of one session", async () => {
     const dataDir = await usedDataDir()
     const { pid, url } = await startParley(dataDir).up()
-    const backend = await sql(
-      url,
-      "select pid from pg_stat_activity where query like '%select 1%' and pid <> pg_backend_pid()"
-    )
-    process.kill(Number(backend[0]?.["pid"]), "SIGKILL")
+    const session = new pg.Client({ connectionString: url, ssl: false })
+    session.on("error", () => {})
+    await session.connect()
+    const { rows } = await session.query<{ pid: number }>("select pg_backend_pid() as pid")
+    process.kill(rows[0]!.pid, "SIGKILL")
     await until(() => readFileSync(join(dataDir, "postgres/server.log"), "utf8").includes("reinitializing"))
     await until(() => answers(url))
     expect(postmasterPid(join(dataDir, "postgres/data"))).toBe(pid)
