@@ -281,7 +281,8 @@ it.live("two hundred at once all end, and leave nothing behind", () =>
         })
       )
       expect(ends.filter((end, n) => end !== "full" && end !== `echo: w${n}`)).toEqual([])
-      expect(ends.filter((end) => end !== "full").length).toBeGreaterThanOrEqual(104)
+      // All of `/v1` is one user, and one alone may take eight ninths of the queue.
+      expect(ends.filter((end) => end !== "full").length).toBeGreaterThanOrEqual(4 + Math.floor((100 * 8) / 9))
       await untilLoad(server, 0, 0)
       expect(server.model.stats().inFlightMost).toBe(4)
     })
