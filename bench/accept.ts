@@ -19,7 +19,7 @@ import { type Figure, print, quantile, ratioAtMost, tableOf } from "./figures.ts
 import { LeanClient } from "./lean-http.ts"
 import { arrivals, messagesOf, nowMs, requestOf, type Sent, secret, sendAll, sendAtTheirTimes } from "./load.ts"
 import { printPlace, query } from "./place.ts"
-import { openFolder, openPostgres, type Parley, startParley } from "./world.ts"
+import { counterpartsConfig, openFolder, openPostgres, type Parley, startParley } from "./world.ts"
 
 const { short } = parseArgs({ options: { short: { type: "boolean", default: false } } }).values
 const repetitions = short ? 1 : 5
@@ -134,8 +134,7 @@ async function main(): Promise<void> {
   using counterparts = await openCounterparts()
   await using parley = await startParley({
     folder: join(folder.path, "parley"),
-    modelPort: counterparts.modelPort,
-    callbackPort: counterparts.callbackPort,
+    config: counterpartsConfig(counterparts.modelPort, counterparts.callbackPort),
     databaseUrl: postgres.url
   })
   const floorProcess = child("floor-accept.ts", postgres.url, secret)

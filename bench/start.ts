@@ -20,7 +20,7 @@ import { LeanClient } from "./lean-http.ts"
 import { requestOf } from "./load.ts"
 import { printPlace } from "./place.ts"
 import { cpuMsOf, residentMbOf } from "./process-stat.ts"
-import { openFolder, type ParleyOptions, startParley } from "./world.ts"
+import { counterpartsConfig, openFolder, type ParleyOptions, startParley } from "./world.ts"
 
 const { short } = parseArgs({ options: { short: { type: "boolean", default: false } } }).values
 const repetitions = short ? 1 : 5
@@ -76,8 +76,7 @@ async function main(): Promise<void> {
   for (let repetition = 1; repetition <= repetitions; repetition++) {
     const options: ParleyOptions = {
       folder: join(folder.path, String(repetition)),
-      modelPort: counterparts.modelPort,
-      callbackPort: counterparts.callbackPort
+      config: counterpartsConfig(counterparts.modelPort, counterparts.callbackPort)
     }
     seen["bare"]!.push(await startBare())
     seen["first"]!.push((await start(options, "SIGTERM")).acceptedMs)

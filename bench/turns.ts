@@ -18,7 +18,7 @@ import { LeanClient } from "./lean-http.ts"
 import { arrivals, type Message, messagesOf, nowMs, requestOf, sendAll, sendAtTheirTimes } from "./load.ts"
 import { printPlace, query } from "./place.ts"
 import { cpuMsOf, familyCpuMsOf, residentMbOf } from "./process-stat.ts"
-import { openFolder, openPostgres, type Parley, type Postgres, startParley } from "./world.ts"
+import { counterpartsConfig, openFolder, openPostgres, type Parley, type Postgres, startParley } from "./world.ts"
 
 const { deltas, short } = parseArgs({
   options: { short: { type: "boolean", default: false }, deltas: { type: "string", default: "8" } }
@@ -232,8 +232,7 @@ async function main(): Promise<void> {
   using counterparts = await openCounterparts(Number(deltas))
   await using parley = await startParley({
     folder: join(folder.path, "parley"),
-    modelPort: counterparts.modelPort,
-    callbackPort: counterparts.callbackPort,
+    config: counterpartsConfig(counterparts.modelPort, counterparts.callbackPort),
     databaseUrl: postgres.url,
     nodeFlags: instrumentFlags
   })

@@ -18,7 +18,7 @@ import { LeanClient } from "./lean-http.ts"
 import { nowMs } from "./load.ts"
 import { printPlace } from "./place.ts"
 import { cpuMsOf } from "./process-stat.ts"
-import { openFolder, startParley } from "./world.ts"
+import { counterpartsConfig, openFolder, startParley } from "./world.ts"
 
 const { short } = parseArgs({ options: { short: { type: "boolean", default: false } } }).values
 const repetitions = short ? 1 : 5
@@ -123,7 +123,10 @@ async function main(): Promise<void> {
   using stack = new DisposableStack()
   using counterparts = await openCounterparts(deltas)
   const { callbackPort, modelPort } = counterparts
-  await using server = await startParley({ folder: join(folder.path, "parley"), modelPort, callbackPort })
+  await using server = await startParley({
+    folder: join(folder.path, "parley"),
+    config: counterpartsConfig(modelPort, callbackPort)
+  })
   const child = stack.adopt(
     fork(join(import.meta.dirname, "floor-v1.ts"), [String(modelPort)], { stdio: "inherit" }),
     (it) => void it.kill("SIGKILL")

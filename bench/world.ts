@@ -55,8 +55,8 @@ export async function openPostgres(folder: string): Promise<Postgres> {
 export interface ParleyOptions {
   /** Its working directory, made when it is not there. */
   readonly folder: string
-  readonly modelPort: number
-  readonly callbackPort: number
+  /** What parley.yaml says. */
+  readonly config: string
   /** Without one it runs its own. */
   readonly databaseUrl?: string
   /** For node itself, before the program. */
@@ -74,12 +74,17 @@ export interface Parley extends AsyncDisposable {
 const ready = /Parley is ready: http:\/\/[^"\s]+:(\d+)/
 const slots = 64
 
-export async function startParley(options: ParleyOptions): Promise<Parley> {
-  const { callbackPort, databaseUrl, folder, modelPort, nodeFlags = [] } = options
-  mkdirSync(folder, { recursive: true })
+/** A webhook channel whose answers go to one port, and a model server at another. */
+export function counterpartsConfig(modelPort: number, callbackPort: number): string {
   const channel = `{ kind: webhook, account: ${account}, secret: "${secret}", callback: "http://127.0.0.1:${callbackPort}/" }`
   const model = `{ engine: openai, baseUrl: "http://127.0.0.1:${modelPort}/v1", slots: ${slots} }`
-  writeFileSync(join(folder, "parley.yaml"), `channels:\n  - ${channel}\nmodels:\n  - ${model}\n`)
+  return `channels:\n  - ${channel}\nmodels:\n  - ${model}\n`
+}
+
+export async function startParley(options: ParleyOptions): Promise<Parley> {
+  const { config, databaseUrl, folder, nodeFlags = [] } = options
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, "parley.yaml"), config)
   const spawnedMs = performance.now()
   const child = spawn(process.execPath, [...nodeFlags, join(root, "src/main.ts"), "start"], {
     cwd: folder,

@@ -1,33 +1,52 @@
 /**
- * A small random model, for tests and benchmarks: whatever it is asked, nobody can foresee what it says.
+ * A random model, for tests and benchmarks: whatever it is asked, nobody can foresee what it says.
  *
- * It has the architecture of llama, 1.3 million parameters, and nothing to say. The same bytes every time.
+ * It has the architecture of llama, 1.3 million parameters if nothing else is asked for, and nothing to say. The same
+ * bytes every time.
  */
 import { randomUUID } from "node:crypto"
 import { rename, rm, writeFile } from "node:fs/promises"
 import { encodeGguf, type Tensor } from "./gguf.ts"
 import { type LlamaShape, llamaMetadata } from "./llama-file.ts"
-import { trainVocabulary, type Vocabulary } from "./random-vocabulary.ts"
+import { padded, trainVocabulary, type Vocabulary } from "./random-vocabulary.ts"
 
-const shape: LlamaShape = { embedding: 128, layers: 6, heads: 4, kvHeads: 2, feedForward: 384, context: 2_048 }
-const headSize = shape.embedding / shape.heads
+export interface RandomModel extends LlamaShape {
+  /** At least as many as the text that it was trained on gave. */
+  readonly vocabularySize?: number
+  /** Its answers end only where they are cut off, so that each is as long as the next. */
+  readonly isEndless?: boolean
+}
+
+const small: RandomModel = { embedding: 128, layers: 6, heads: 4, kvHeads: 2, feedForward: 384, context: 2_048 }
+
+/** The shape of SmolLM2-135M (its config.json, 2024-11): as much work a token as a model that people use. */
+export const shapeOf135M: RandomModel = {
+  ...{ embedding: 576, layers: 30, heads: 9, kvHeads: 3, feedForward: 1_536, context: 8_192 },
+  vocabularySize: 49_152,
+  isEndless: true
+}
 
 /** Whoever reads `path` at any moment finds a whole file or none. */
-export async function writeRandomModel(path: string): Promise<void> {
-  const vocabulary = trainVocabulary()
+export async function writeRandomModel(path: string, shape = small): Promise<void> {
+  const vocabulary = padded(trainVocabulary(), shape.vocabularySize ?? 0)
   const unfinished = `${path}.${randomUUID()}.part`
   try {
-    await writeFile(unfinished, encodeGguf(llamaMetadata("parley-random", shape, vocabulary), tensorsOf(vocabulary)), {
-      flush: true
-    })
+    await writeFile(
+      unfinished,
+      encodeGguf(llamaMetadata("parley-random", shape, vocabulary), tensorsOf(shape, vocabulary)),
+      {
+        flush: true
+      }
+    )
     await rename(unfinished, path)
   } finally {
     await rm(unfinished, { force: true })
   }
 }
 
-function tensorsOf({ special, tokens }: Vocabulary): ReadonlyArray<Tensor> {
-  const { embedding, feedForward, kvHeads, layers } = shape
+function tensorsOf(shape: RandomModel, { special, tokens }: Vocabulary): ReadonlyArray<Tensor> {
+  const { embedding, feedForward, heads, isEndless = false, kvHeads, layers } = shape
+  const headSize = embedding / heads
   const random = randomFrom(1)
   const matrix = (
     name: string,
@@ -45,8 +64,10 @@ function tensorsOf({ special, tokens }: Vocabulary): ReadonlyArray<Tensor> {
     return { name: `${name}.weight`, dimensions: [embedding], type: "F32", data }
   }
   // Small next to what the layers add, or the model repeats its last token for ever; the one that ends an answer
-  // stands out, so that most answers end.
-  const embeddingScale = (token: number) => (token === special["<|im_end|>"] ? 0.2 : 0.1)
+  // stands out, so that most answers end, or is never the likeliest.
+  const endScale = isEndless ? 0 : 0.2
+  const isEnd = (token: number) => token === special["<|im_end|>"] || (isEndless && token === special["<|endoftext|>"])
+  const embeddingScale = (token: number) => (isEnd(token) ? endScale : 0.1)
   // No output matrix: the embedding serves as one.
   return [
     matrix("token_embd", embedding, tokens.length, embeddingScale),

@@ -26,6 +26,12 @@ export function trainVocabulary(): Vocabulary {
   }
 }
 
+/** With words that no text is read as, but that a model may say, until there are `size` tokens. */
+export function padded({ special, tokens, types, ...rest }: Vocabulary, size: number): Vocabulary {
+  const more = Array.from({ length: Math.max(0, size - tokens.length) }, (_, nth) => `Ġw${nth}`)
+  return { ...rest, special, tokens: [...tokens, ...more], types: [...types, ...more.map(() => 1)] }
+}
+
 function trainMerges(text: string): ReadonlyArray<string> {
   const counts = new Map<string, number>()
   for (const [word] of text.matchAll(/ ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+/gu)) {

@@ -1,0 +1,150 @@
+/**
+ * Tokens a second of one model, by how many ask at once: Parley beside llama-server and node-llama-cpp's own sessions.
+ *
+ *   node bench/engine.ts [--short] [--model FILE] [--chart FILE.svg]
+ *
+ * All three have the same file, the same libraries of llama.cpp and the same samplers; the servers are asked by the same
+ * client over HTTP, which shares the cores. llama-server is measured with each number of threads, and at every number
+ * of clients the better one counts. A prompt is new from its first word on, so that no cache helps; an answer ends
+ * where it is cut off. The sides take turns, and the idle ones are stopped (SIGSTOP).
+ */
+import type { ChildProcess } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { shapeOf135M, writeRandomModel } from "../models/random-model.ts"
+import { luckOf } from "../test/integration/seeded.ts"
+import { chartOf } from "./chart.ts"
+import { openChatClient } from "./chat-client.ts"
+import { atLeast, type Figure, median, print, rounded, tableOf } from "./figures.ts"
+import { startLlamaServer } from "./llama-server.ts"
+import { nowMs } from "./load.ts"
+import { printPlace } from "./place.ts"
+import { askSessions } from "./sessions.ts"
+import { openFolder, startParley } from "./world.ts"
+
+const { chart, model, short } = parseArgs({
+  options: { short: { type: "boolean", default: false }, model: { type: "string" }, chart: { type: "string" } }
+}).values
+const repetitions = short ? 1 : 5
+const counts = short ? [1, 8] : [1, 4, 8, 16, 32, 64]
+const slots = Math.max(...counts)
+const sessionsAt = 32
+const seconds = short ? 2 : 4
+const contextTokens = 512
+const promptWords = 48
+const answerTokensMax = 64
+
+interface Side {
+  readonly name: string
+  readonly port: number
+  readonly child: ChildProcess
+  readonly perSecond: Map<number, Array<number>>
+}
+
+const words =
+  "water letter morning people train question answer bridge town week home think days moon house road".split(" ")
+const luck = luckOf("engine")
+
+function prompt(): string {
+  return Array.from({ length: promptWords }, () => words[Math.floor(luck() * words.length)]).join(" ")
+}
+
+/** Answer tokens a second of so many clients, each of whom asks again as soon as it is answered. */
+async function measured({ port }: Side, clients: number): Promise<number> {
+  const client = openChatClient(port, "bench")
+  const startedMs = nowMs()
+  const untilMs = startedMs + seconds * 1_000
+  let tokens = 0
+  const one = async (nth: number) => {
+    // The last answers are whole: a side is not charged for what it would have begun.
+    do {
+      const messages = [{ role: "user" as const, content: `${nth} ${prompt()}` }]
+      const told = await client.ask({ messages, answerTokensMax })
+      if (told.status !== 200) throw new Error(`a request was answered ${told.status}`)
+      tokens += told.answerTokens
+    } while (nowMs() < untilMs)
+  }
+  await Promise.all(Array.from({ length: clients }, (_, nth) => one(nth)))
+  client.close()
+  return (tokens * 1_000) / (nowMs() - startedMs)
+}
+
+async function takeTurns(sides: ReadonlyArray<Side>, repetition: number): Promise<void> {
+  for (const clients of counts) {
+    for (const side of repetition % 2 === 0 ? sides : sides.toReversed()) {
+      side.child.kill("SIGCONT")
+      const seen = side.perSecond.get(clients) ?? []
+      side.perSecond.set(clients, [...seen, await measured(side, clients)])
+      side.child.kill("SIGSTOP")
+    }
+  }
+}
+
+function geometricMean(values: ReadonlyArray<number>): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+}
+
+function report(parley: Side, peers: ReadonlyArray<Side>, sessions: ReadonlyArray<number>): void {
+  const at = ({ perSecond }: Side, clients: number) => perSecond.get(clients) ?? []
+  const bestOf = (clients: number) =>
+    peers.map((peer) => at(peer, clients)).toSorted((a, b) => median(b) - median(a))[0] ?? []
+  const figures = counts.map((clients): Figure => {
+    const limit = clients === 64 ? 1.05 : 0.9
+    const target = { of: "ratio", bound: "at least", limit } as const
+    return { name: `${clients} clients`, unit: "tokens/s", values: at(parley, clients), floor: bestOf(clients), target }
+  })
+  const ratios = counts.map((clients) => median(at(parley, clients)) / median(bestOf(clients)))
+  figures.push({ name: "geometric mean of the ratios", unit: "×", values: [geometricMean(ratios)], target: atLeast(1) })
+  if (sessions.length > 0) {
+    const target = { of: "ratio", bound: "at least", limit: 5 } as const
+    const name = `${sessionsAt} clients, against chat sessions of node-llama-cpp`
+    figures.push({ name, unit: "tokens/s", values: at(parley, sessionsAt), floor: sessions, target })
+  }
+  print(tableOf(figures))
+  for (const { name, perSecond } of peers) {
+    print(
+      `${name}: ${counts.map((clients) => `${clients}: ${rounded(median(perSecond.get(clients) ?? []))}`).join(", ")}`
+    )
+  }
+  if (chart === undefined) return
+  const lines = [parley, ...peers].map((side) => {
+    return { name: side.name, values: counts.map((clients) => median(at(side, clients))) }
+  })
+  const title = "Tokens a second from one model, by how many people ask at once"
+  writeFileSync(chart, chartOf({ title, x: "people", y: "tokens/s", marks: counts.map(String), lines }))
+}
+
+async function main(): Promise<void> {
+  using folder = openFolder()
+  const file = model ?? join(folder.path, "bench.gguf")
+  if (model === undefined) await writeRandomModel(file, shapeOf135M)
+  const config = `models: [{ name: bench, engine: llama, file: "${file}", slots: ${slots}, contextTokens: ${contextTokens} }]\n`
+  await using parley = await startParley({ folder: join(folder.path, "parley"), config })
+  const options = { file, slots, contextTokens }
+  await using one = await startLlamaServer({ ...options, threads: 1 })
+  await using all = await startLlamaServer({ ...options, threads: availableParallelism() })
+  const side = (name: string, { child, port }: { child: ChildProcess; port: number }): Side => {
+    return { name, port, child, perSecond: new Map() }
+  }
+  const peers = [side("llama-server, 1 thread", one), side(`llama-server, ${availableParallelism()} threads`, all)]
+  const sides = [side("Parley", parley), ...peers]
+  const sessions: Array<number> = []
+
+  await printPlace(
+    `engine: ${repetitions} repetitions of ${seconds} s, prompts of ${promptWords} words, answers of ${answerTokensMax} tokens`
+  )
+  for (const side of sides) {
+    await measured(side, 1)
+    side.child.kill("SIGSTOP")
+  }
+  for (let repetition = 0; repetition < repetitions; repetition++) {
+    await takeTurns(sides, repetition)
+    if (!counts.includes(sessionsAt)) continue
+    sessions.push(await askSessions({ file, people: sessionsAt, contextTokens, answerTokensMax, seconds, prompt }))
+  }
+  report(sides[0]!, peers, sessions)
+}
+
+await main()
