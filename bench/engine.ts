@@ -3,7 +3,7 @@
  *
  *   node bench/engine.ts [--short] [--model FILE] [--chart FILE.svg]
  *
- * All three have the same file, the same libraries of llama.cpp and the same samplers; the servers are asked by the same
+ * All three have the same file, the same libraries of llama.cpp and the same samplers; the servers are asked by one
  * client over HTTP, which shares the cores. llama-server is measured with each number of threads, and at every number
  * of clients the better one counts. A prompt is new from its first word on, so that no cache helps; an answer ends
  * where it is cut off. The sides take turns, and the idle ones are stopped (SIGSTOP).

@@ -1,4 +1,4 @@
-/** node-llama-cpp as its documentation shows it: a chat session for each person. What people use where nothing batches. */
+/** node-llama-cpp as its documentation shows it: a chat session for each person, which nothing batches. */
 import { getLlama, LlamaChatSession } from "node-llama-cpp"
 import { nowMs } from "./load.ts"
 
