@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import type { Doing, Glimpse } from "../domain/glimpse.ts"
 import { accountOf } from "../domain/ids.ts"
 import type { Sampling } from "../inference/engine.ts"
-import type { InferenceScheduler, ModelFailed, Signal } from "../inference/scheduler.ts"
+import type { InferenceScheduler, ModelFailed, QueueFull, Signal } from "../inference/scheduler.ts"
 import {
   type ConversationAction,
   type ConversationContext,
@@ -23,6 +23,7 @@ import {
 } from "../machines/conversation.ts"
 import type { Entry, Journal, PendingInbound, Rows } from "../store/journal.ts"
 import type { Actor, Behaviour, Facts } from "./actor.ts"
+import { languageOf, notices } from "./notices.ts"
 import { promptOf } from "./prompt.ts"
 import { answeredRows, failedRows, stoppedRows, unreadableRows } from "./turn-rows.ts"
 
@@ -68,6 +69,8 @@ class Conversation implements Behaviour<Machine> {
   readonly #services: ConversationServices
   #draft: Draft = { turn: 0, attempt: 0, text: "" }
   #answer: Fiber.Fiber<void> | undefined
+  /** In the language of what was asked last. */
+  #notices = notices.en
 
   constructor(id: string, options: ConversationOptions, services: ConversationServices) {
     this.#id = id
@@ -126,11 +129,11 @@ class Conversation implements Behaviour<Machine> {
         return { settle: [{ after: position - 1, upTo: position, fate: "ignored", rule: "command" }] }
       }
       case "turn.answered":
-        return answeredRows(action, this.#textOf(action.turn), nextKey())
+        return answeredRows(action, this.#textOf(action.turn), nextKey(), this.#notices)
       case "turn.stopped":
-        return stoppedRows(action, this.#textOf(action.turn), nextKey())
+        return stoppedRows(action, this.#textOf(action.turn), nextKey(), this.#notices)
       case "turn.failed":
-        return failedRows(action, nextKey())
+        return failedRows(action, nextKey(), this.#notices)
       case "inference.request":
       case "inference.cancel":
         return {}
@@ -138,7 +141,9 @@ class Conversation implements Behaviour<Machine> {
   }
 
   apology({ inbound, nextKey }: Facts): Partial<Rows> {
-    return inbound === undefined ? {} : unreadableRows(inbound.position, this.#draft.turn, nextKey())
+    return inbound === undefined
+      ? {}
+      : unreadableRows(inbound.position, this.#draft.turn, nextKey(), notices[languageOf(inbound.text)])
   }
 
   written({ messageSeq: seq, snapshot }: Entry): void {
@@ -180,11 +185,14 @@ class Conversation implements Behaviour<Machine> {
   }
 
   #answerTurn(turn: number, attempt: number, self: Self): Effect.Effect<void> {
-    const fail = (reason: InferenceFailure) =>
-      Effect.suspend(() => self.report({ type: "inference.failed", turn, attempt: this.#draft.attempt, reason }))
+    const fail = (reason: InferenceFailure, more: { readonly retryAfterMs?: number } = {}) =>
+      Effect.suspend(() =>
+        self.report({ type: "inference.failed", turn, attempt: this.#draft.attempt, reason, ...more })
+      )
     return Effect.gen({ self: this }, function* () {
       this.#draft = { turn, attempt, text: "" }
       const stored = yield* Effect.retry(this.#services.journal.messages(this.#id, turn, messagesMax), untilItAnswers)
+      this.#notices = notices[languageOf(stored.findLast(({ role }) => role === "user")?.text ?? "")]
       const messages = promptOf(this.#options.systemPrompt, stored)
       const userId = stored.findLast((message) => message.userId !== undefined)?.userId ?? this.#id
       const user = `${accountOf(this.#id)}/${userId}`
@@ -194,7 +202,7 @@ class Conversation implements Behaviour<Machine> {
       yield* Stream.runForEach(signals, (signal) => this.#take(turn, signal, self))
     }).pipe(
       Effect.catchTags({
-        QueueFull: () => fail("busy"),
+        QueueFull: ({ retryAfterMs }: QueueFull) => fail("busy", { retryAfterMs }),
         PromptTooLong: () => fail("too-long"),
         ModelFailed: (failure: ModelFailed) =>
           Effect.andThen(

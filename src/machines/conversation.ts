@@ -31,7 +31,7 @@ export type ConversationEvent =
   | { type: "inference.started"; turn: number; attempt: number }
   | { type: "inference.restarted"; turn: number; attempt: number; next: number }
   | { type: "inference.finished"; turn: number; attempt: number }
-  | { type: "inference.failed"; turn: number; attempt: number; reason: InferenceFailure }
+  | ({ type: "inference.failed"; turn: number; attempt: number } & Failure)
   | { type: "actor.resumed" }
   | { type: "actor.gave-up" }
 
@@ -41,11 +41,18 @@ export type ConversationAction =
   | { type: "command.ignore"; position: number }
   | { type: "turn.answered"; turn: number; attempt: number; upTo: number }
   | { type: "turn.stopped"; turn: number; attempt: number; upTo: number; dropTo: number }
-  | { type: "turn.failed"; turn: number; attempt: number; upTo: number; reason: InferenceFailure | "overdue" }
+  | { type: "turn.failed"; turn: number; attempt: number; upTo: number; reason: Overdue; retryAfterMs?: number }
   | { type: "inference.request"; turn: number; attempt: number }
   | { type: "inference.cancel"; turn: number }
 
 export type InferenceFailure = "busy" | "too-long" | "broken"
+type Overdue = InferenceFailure | "overdue"
+
+export interface Failure {
+  readonly reason: InferenceFailure
+  /** Of one who is told to come back. */
+  readonly retryAfterMs?: number
+}
 
 /** The channel's, given anew on each start: they are not part of what is remembered. */
 export interface ConversationSettings {
@@ -73,6 +80,12 @@ export interface ConversationContext extends ConversationSettings {
 export const typingMs = 3_000
 /** Whoever writes for longer than ten of them is answered meanwhile. */
 export const heldMax = 10
+
+function failureOf(event: ConversationEvent): { readonly reason: Overdue; readonly retryAfterMs?: number } {
+  if (event.type !== "inference.failed") return { reason: event.type === "actor.gave-up" ? "broken" : "overdue" }
+  const { reason, retryAfterMs } = event
+  return { reason, ...(retryAfterMs !== undefined && { retryAfterMs }) }
+}
 
 export const conversationMachine = setup({
   types: {
@@ -133,7 +146,7 @@ export const conversationMachine = setup({
       turn,
       attempt,
       upTo: asked,
-      reason: event.type === "inference.failed" ? event.reason : event.type === "actor.gave-up" ? "broken" : "overdue"
+      ...failureOf(event)
     }))
   }
 }).createMachine({

@@ -2,8 +2,6 @@
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { PromptTooLong } from "../../src/inference/engine.ts"
-import { type Failure, ModelFailed, QueueFull } from "../../src/inference/scheduler.ts"
 import { Unavailable } from "../../src/store/journal.ts"
 import { Chat, options, settle } from "./chat.ts"
 
@@ -140,77 +138,6 @@ it.effect("a stop after a restart has none of the earlier attempt either", () =>
     yield* answering.restart()
     yield* chat.write("/stop")
     expect(chat.told).toEqual(["1 stopped [1] Stopped."])
-  })
-)
-
-const failures: ReadonlyArray<[string, Failure | "a defect", string, string, number]> = [
-  ["a full queue", new QueueFull({ reason: "count", queueMax: 1, retryAfterMs: 1 }), "shed", "Too many people", 0],
-  ["an endless text", new PromptTooLong({ tokens: 2, tokensMax: 1 }), "shed", "That is longer", 0],
-  ["a busy engine", new ModelFailed({ kind: "busy", reason: "" }), "shed", "Too many people", 0],
-  ["a model that dies of it", new ModelFailed({ kind: "crashed", reason: "" }), "dead", "The model failed", 1],
-  ["a defect of ours", "a defect", "dead", "The model failed", 1]
-]
-it.effect.each(failures)("%s has its words", ([, failure, outcome, words, letters]) =>
-  Effect.gen(function* () {
-    const chat = new Chat()
-    yield* chat.start
-    const answering = yield* chat.ask("one")
-    yield* answering.say("half")
-    yield* answering.restart()
-    yield* answering.fail(failure)
-    expect([chat.told, chat.fates, chat.state]).toEqual([
-      [expect.stringContaining(`1 ${outcome} [1] ${words}`)],
-      [outcome],
-      "done"
-    ])
-    expect(chat.tables.letters).toHaveLength(letters)
-    expect(chat.rows).toEqual(["1 user: one", expect.stringContaining(`1 notice: ${words}`)])
-    const next = yield* chat.ask("two")
-    expect(next.prompt.join()).not.toContain(words)
-    yield* next.finish()
-    expect(chat.fates).toEqual([outcome, "answered"])
-  })
-)
-
-it.effect("a model that is not done in time is given up in words, and stopped", () =>
-  Effect.gen(function* () {
-    const chat = new Chat()
-    yield* chat.start
-    const answering = yield* chat.ask("one")
-    yield* answering.say("on and on")
-    yield* TestClock.adjust(options.turnMaxMs - 1)
-    expect([answering.isOver, chat.told]).toEqual([false, []])
-    yield* TestClock.adjust(1)
-    yield* settle
-    expect([answering.isOver, chat.told]).toEqual([
-      true,
-      [expect.stringContaining("1 dead [1] The model has not finished")]
-    ])
-  })
-)
-
-it.effect("a model that says nothing is quoted with nothing", () =>
-  Effect.gen(function* () {
-    const chat = new Chat()
-    yield* chat.start
-    const answering = yield* chat.ask("one")
-    yield* answering.say(" \n")
-    yield* answering.finish()
-    expect([chat.told, chat.rows]).toEqual([
-      [expect.stringContaining("1 answered [1] The model had nothing")],
-      ["1 user: one", expect.stringContaining("1 notice: The model had nothing")]
-    ])
-  })
-)
-
-it.effect("what cannot be stored of an answer is replaced, and the rest is said", () =>
-  Effect.gen(function* () {
-    const chat = new Chat()
-    yield* chat.start
-    const answering = yield* chat.ask("one")
-    yield* answering.say("a\0b", "\ud83d")
-    yield* answering.finish()
-    expect(chat.told).toEqual(["1 answered [1] a\uFFFDb\uFFFD"])
   })
 )
 
