@@ -12,6 +12,8 @@ export interface Asked {
   readonly messages: ReadonlyArray<ChatMessage>
   readonly answerTokensMax: number
   readonly user?: string
+  /** At the first text. */
+  readonly onFirst?: () => void
 }
 
 export interface Told {
@@ -37,7 +39,7 @@ const sampling = { temperature: 0.7, top_p: 0.95, top_k: 40, min_p: 0 }
 
 export function openChatClient(port: number, model: string): ChatClient {
   const agent = new Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY })
-  const ask = ({ answerTokensMax, messages, user }: Asked) =>
+  const ask = ({ answerTokensMax, messages, onFirst, user }: Asked) =>
     new Promise<Told>((resolve, reject) => {
       const body = JSON.stringify({
         ...{ model, messages, max_tokens: answerTokensMax, stream: true, stream_options: { include_usage: true } },
@@ -52,7 +54,7 @@ export function openChatClient(port: number, model: string): ChatClient {
         const told = { text: "", firstMs: Number.NaN, promptTokens: 0, answerTokens: 0 }
         createInterface({ input: response }).on("line", (line) => {
           try {
-            hear(told, line, sentMs)
+            hear(told, line, sentMs, onFirst)
           } catch (cause) {
             reject(cause)
           }
@@ -79,13 +81,17 @@ interface Chunk {
 function hear(
   told: { text: string; firstMs: number; promptTokens: number; answerTokens: number },
   line: string,
-  sentMs: number
+  sentMs: number,
+  onFirst: (() => void) | undefined
 ): void {
   if (!line.startsWith("data: {")) return
   const { choices = [], error, usage } = JSON.parse(line.slice("data: ".length)) as Chunk
   if (error !== undefined) throw new Error(`an answer broke off: ${error.message}`)
   const text = choices[0]?.delta?.content ?? ""
-  if (text !== "" && told.text === "") told.firstMs = nowMs() - sentMs
+  if (text !== "" && told.text === "") {
+    told.firstMs = nowMs() - sentMs
+    onFirst?.()
+  }
   told.text += text
   if (usage) [told.promptTokens, told.answerTokens] = [usage.prompt_tokens, usage.completion_tokens]
 }
