@@ -1,7 +1,7 @@
 /**
  * Tokens a second of one model, by how many ask at once: Parley beside llama-server and node-llama-cpp's own sessions.
  *
- *   node bench/engine.ts [--short] [--model FILE] [--chart FILE.svg]
+ *   node bench/engine.ts [--short] [--model FILE] [--charts FOLDER]
  *
  * All three have the same file, the same libraries of llama.cpp and the same samplers; the servers are asked by one
  * client over HTTP, which shares the cores. llama-server is measured with each number of threads, and at every number
@@ -17,15 +17,15 @@ import { shapeOf135M, writeRandomModel } from "../models/random-model.ts"
 import { luckOf } from "../test/integration/seeded.ts"
 import { chartOf } from "./chart.ts"
 import { openChatClient } from "./chat-client.ts"
-import { atLeast, type Figure, median, print, rounded, tableOf } from "./figures.ts"
+import { atLeast, type Figure, median, print, quantile, rounded, tableOf } from "./figures.ts"
 import { startLlamaServer } from "./llama-server.ts"
 import { nowMs } from "./load.ts"
 import { printPlace } from "./place.ts"
 import { askSessions } from "./sessions.ts"
 import { openFolder, startParley } from "./world.ts"
 
-const { chart, model, short } = parseArgs({
-  options: { short: { type: "boolean", default: false }, model: { type: "string" }, chart: { type: "string" } }
+const { charts, model, short } = parseArgs({
+  options: { short: { type: "boolean", default: false }, model: { type: "string" }, charts: { type: "string" } }
 }).values
 const repetitions = short ? 1 : 5
 const counts = short ? [1, 8] : [1, 4, 8, 16, 32, 64]
@@ -40,7 +40,14 @@ interface Side {
   readonly name: string
   readonly port: number
   readonly child: ChildProcess
-  readonly perSecond: Map<number, Array<number>>
+  readonly seen: Map<number, Array<Seen>>
+}
+
+interface Seen {
+  readonly perSecond: number
+  /** From a request to its first text. */
+  readonly firstP50: number
+  readonly firstP99: number
 }
 
 const words =
@@ -52,10 +59,11 @@ function prompt(): string {
 }
 
 /** Answer tokens a second of so many clients, each of whom asks again as soon as it is answered. */
-async function measured({ port }: Side, clients: number): Promise<number> {
+async function measured({ port }: Side, clients: number): Promise<Seen> {
   const client = openChatClient(port, "bench")
   const startedMs = nowMs()
   const untilMs = startedMs + seconds * 1_000
+  const firstMs: Array<number> = []
   let tokens = 0
   const one = async (nth: number) => {
     // The last answers are whole: a side is not charged for what it would have begun.
@@ -64,19 +72,20 @@ async function measured({ port }: Side, clients: number): Promise<number> {
       const told = await client.ask({ messages, answerTokensMax })
       if (told.status !== 200) throw new Error(`a request was answered ${told.status}`)
       tokens += told.answerTokens
+      firstMs.push(told.firstMs)
     } while (nowMs() < untilMs)
   }
   await Promise.all(Array.from({ length: clients }, (_, nth) => one(nth)))
   client.close()
-  return (tokens * 1_000) / (nowMs() - startedMs)
+  const perSecond = (tokens * 1_000) / (nowMs() - startedMs)
+  return { perSecond, firstP50: quantile(firstMs, 0.5), firstP99: quantile(firstMs, 0.99) }
 }
 
 async function takeTurns(sides: ReadonlyArray<Side>, repetition: number): Promise<void> {
   for (const clients of counts) {
     for (const side of repetition % 2 === 0 ? sides : sides.toReversed()) {
       side.child.kill("SIGCONT")
-      const seen = side.perSecond.get(clients) ?? []
-      side.perSecond.set(clients, [...seen, await measured(side, clients)])
+      side.seen.set(clients, [...(side.seen.get(clients) ?? []), await measured(side, clients)])
       side.child.kill("SIGSTOP")
     }
   }
@@ -87,7 +96,7 @@ function geometricMean(values: ReadonlyArray<number>): number {
 }
 
 function report(parley: Side, peers: ReadonlyArray<Side>, sessions: ReadonlyArray<number>): void {
-  const at = ({ perSecond }: Side, clients: number) => perSecond.get(clients) ?? []
+  const at = (side: Side, clients: number) => valuesOf(side, clients, "perSecond")
   const bestOf = (clients: number) =>
     peers.map((peer) => at(peer, clients)).toSorted((a, b) => median(b) - median(a))[0] ?? []
   const figures = counts.map((clients): Figure => {
@@ -103,17 +112,21 @@ function report(parley: Side, peers: ReadonlyArray<Side>, sessions: ReadonlyArra
     figures.push({ name, unit: "tokens/s", values: at(parley, sessionsAt), floor: sessions, target })
   }
   print(tableOf(figures))
-  for (const { name, perSecond } of peers) {
-    print(
-      `${name}: ${counts.map((clients) => `${clients}: ${rounded(median(perSecond.get(clients) ?? []))}`).join(", ")}`
-    )
+  for (const peer of peers) {
+    print(`${peer.name}: ${counts.map((clients) => `${clients}: ${rounded(median(at(peer, clients)))}`).join(", ")}`)
   }
-  if (chart === undefined) return
-  const lines = [parley, ...peers].map((side) => {
-    return { name: side.name, values: counts.map((clients) => median(at(side, clients))) }
-  })
-  const title = "Tokens a second from one model, by how many people ask at once"
-  writeFileSync(chart, chartOf({ title, x: "people", y: "tokens/s", marks: counts.map(String), lines }))
+}
+
+const valuesOf = ({ seen }: Side, clients: number, of: keyof Seen) => (seen.get(clients) ?? []).map((one) => one[of])
+
+function draw(folder: string, sides: ReadonlyArray<Side>): void {
+  const lines = (of: keyof Seen) =>
+    sides.map((side) => ({ name: side.name, values: counts.map((clients) => median(valuesOf(side, clients, of))) }))
+  const common = { x: "people who ask at once", marks: counts.map(String) }
+  const throughput = { title: "Tokens a second from one model", y: "tokens/s", lines: lines("perSecond") }
+  const first = { title: "From a question to the first text, 99th percentile", y: "ms", lines: lines("firstP99") }
+  writeFileSync(join(folder, "throughput.svg"), chartOf({ ...common, ...throughput }))
+  writeFileSync(join(folder, "first-text.svg"), chartOf({ ...common, ...first }))
 }
 
 async function main(): Promise<void> {
@@ -126,7 +139,7 @@ async function main(): Promise<void> {
   await using one = await startLlamaServer({ ...options, threads: 1 })
   await using all = await startLlamaServer({ ...options, threads: availableParallelism() })
   const side = (name: string, { child, port }: { child: ChildProcess; port: number }): Side => {
-    return { name, port, child, perSecond: new Map() }
+    return { name, port, child, seen: new Map() }
   }
   const peers = [side("llama-server, 1 thread", one), side(`llama-server, ${availableParallelism()} threads`, all)]
   const sides = [side("Parley", parley), ...peers]
@@ -145,6 +158,7 @@ async function main(): Promise<void> {
     sessions.push(await askSessions({ file, people: sessionsAt, contextTokens, answerTokensMax, seconds, prompt }))
   }
   report(sides[0]!, peers, sessions)
+  if (charts !== undefined) draw(charts, sides)
 }
 
 await main()
