@@ -4,9 +4,9 @@
  *   node bench/shares.ts [--short]
  *
  * Ten slots of a random model of the shape of SmolLM2-135M. A light user has one request at a time and thinks for up
- * to half a second in between; the heavy one always has a hundred. Three loads in turn: the nine alone; ten light users, so
- * that each has his share of a machine that is busy; nine light ones and the heavy one. Ours is the scheduler itself
- * over a worker process, since all of /v1 is one user; llama-server, which knows no users, is asked over HTTP.
+ * to half a second in between; the heavy one always has a hundred. Three loads in turn: the nine alone; ten light
+ * users, so that each has his share of a machine that is busy; nine light ones and the heavy one. Ours is the scheduler
+ * itself over a worker process, since all of /v1 is one user; llama-server, which knows no users, is asked over HTTP.
  */
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
