@@ -13,16 +13,20 @@ export function nameOf(dice: Dice, language: Language): string {
 }
 
 function latinName(dice: Dice): string {
-  const word = madeUpWord(dice)
+  const word = dice.chance(0.35) ? anyLetters(dice) : madeUpWord(dice)
   return dice.chance(0.15) ? word : word.slice(0, 1).toUpperCase() + word.slice(1)
 }
 
 function chineseName(dice: Dice): string {
   const given = Array.from({ length: dice.between(1, 2) }, () =>
-    dice.chance(0.4) ? anyHan(dice) : dice.pick(givenNames)
+    dice.chance(0.6) ? anyHan(dice) : dice.pick(givenNames)
   )
   return dice.pick(surnames) + given.join("")
 }
+
+/** No syllables: whoever copies it goes letter by letter, to the end. */
+const anyLetters = (dice: Dice) =>
+  Array.from({ length: dice.between(3, 9) }, () => String.fromCharCode(dice.between(97, 122))).join("")
 
 /** Most of these stand nowhere else in the corpus: they are bytes to be copied. */
 const anyHan = (dice: Dice) => String.fromCodePoint(dice.between(0x4e00, 0x9fa5))
