@@ -8,6 +8,7 @@ import { raw } from "./front-door.ts"
 import { startMain } from "./main-process.ts"
 import { startModelServer } from "./model-server.ts"
 import { withDatabase } from "./postgres.ts"
+import { exposed } from "../unit/exposition.ts"
 
 const secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 const token = "an-operators-token"
@@ -135,6 +136,7 @@ it.live("/metrics needs the token, and its terms add up; health is open", () =>
       expect(accepted).toBe(3)
       expect(Object.values<number>(others).reduce((sum, count) => sum + count, 0)).toBe(3)
       expect(others).toMatchObject({ ignored: 1 })
+      expect(exposed(await (await read(`Bearer ${token}`)).text())).toEqual([])
       expect((await fetch(`${address}/health/live`)).status).toBe(200)
       expect(await (await fetch(`${address}/health/ready`)).json()).toMatchObject({ ready: true })
     })

@@ -56,6 +56,7 @@ export function openLoop(
   }
 
   const step = async () => {
+    const sinceMs = performance.now()
     const [{ moves, rows }, after] = Step.next(plan)
     for (const { from, to } of moves) await model.move(from, to)
     plan = after
@@ -65,7 +66,9 @@ export function openLoop(
     )
     const texts: Array<readonly [key: number, text: string]> = []
     const ends: Array<readonly [key: number, reason: EndReason, usage: Usage]> = []
+    let promptTokens = 0
     for (const [i, { answer, key, tokens }] of decoding.entries()) {
+      if (answer.decoded < answer.prompt.length) promptTokens += tokens
       answer.decoded += tokens
       const token = sampled[i]
       const { reason, text } = token === undefined ? { reason: undefined, text: "" } : take(model, answer, token)
@@ -74,7 +77,8 @@ export function openLoop(
       ends.push([key, reason, { promptTokens: answer.prompt.length, answerTokens: answer.tokens.length }])
       leave(key)
     }
-    send({ type: "decoded", tokens: rows.reduce((sum, row) => sum + row.tokens, 0), texts, ends })
+    const tokens = rows.reduce((sum, row) => sum + row.tokens, 0)
+    send({ type: "decoded", tokens, promptTokens, tookMs: performance.now() - sinceMs, texts, ends })
   }
 
   return {
