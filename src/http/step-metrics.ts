@@ -1,4 +1,4 @@
-/** The steps of the models, as metrics. How much of the cache is used is for its owner to add. */
+/** The steps of the models, as metrics. */
 import type { Histogram } from "../inference/histogram.ts"
 import type { StepStats } from "../inference/step-stats.ts"
 import type { Metric, Sample } from "./metrics.ts"

@@ -87,6 +87,6 @@ export const untilSilent = Effect.fnUntraced(function* (patience: Patience) {
     yield* Effect.sleep(tickMs)
     patience.quietMs += tickMs
     const silenceMaxMs = silenceMaxMsOf(patience)
-    if (patience.quietMs >= silenceMaxMs) return `the worker said nothing for ${Math.round(silenceMaxMs)} ms`
+    if (patience.quietMs > silenceMaxMs) return `the worker said nothing for ${Math.round(silenceMaxMs)} ms`
   }
 })

@@ -1,4 +1,4 @@
-/** What the steps of a worker were like, since its engine was opened. Sequences and their cache are not in it yet. */
+/** What the steps of a worker were like, since its engine was opened. */
 import { emptyHistogram, type Histogram, observe } from "./histogram.ts"
 import type { Decoded, ThreadChoice } from "./worker/wire.ts"
 

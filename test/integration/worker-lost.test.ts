@@ -1,4 +1,4 @@
-/** A worker that is killed, or hangs, with 32 turns in flight: all are answered, and of none two attempts are joined. */
+/** A worker is killed, or hangs, with 32 turns in flight: all are answered, and no two attempts are joined. */
 import { it } from "@effect/vitest"
 import { Clock, Context, Effect, Layer, Stream } from "effect"
 import { expect } from "vitest"
