@@ -102,6 +102,31 @@ test("a number of threads that is given is not measured, and one core has nothin
   expect(one.steps).toHaveLength(1)
 })
 
+test("where one kind of step finds the cores taken, the others do not try for as long, not even later ones", () => {
+  let nowMs = 0
+  const tuner = openTuner({ coresMax: 2 }, () => nowMs)
+  const costs = { 1: 10, 2: 800 }
+  const tried: Array<number> = []
+  const decode = (tokens: number, steps: number) => {
+    for (let i = 0; i < steps; i++) {
+      const load = { kind: "decode", tokens } as const
+      const threads = tuner.countFor(load) as 1 | 2
+      if (threads === 2) tried.push(tokens)
+      nowMs += costs[threads]
+      tuner.heard(load, costs[threads])
+    }
+  }
+  decode(8, 3)
+  decode(1, 20)
+  expect(tried).toEqual([1])
+  decode(8, 40)
+  decode(32, 40)
+  expect(tried).toEqual([1])
+  nowMs += 20_000
+  decode(32, 40)
+  expect(tried).toEqual([1, 32])
+})
+
 test("whoever is told of the revision is told of each kind of step and of each change", () => {
   let nowMs = 0
   const tuner = openTuner({ coresMax: 2 }, () => nowMs)

@@ -94,6 +94,17 @@ export function heard(threads: Threads, cost: number, nowMs: number): Threads {
   return after.trial === undefined ? steady(after, cost, nowMs) : trying(after, after.trial, cost, nowMs)
 }
 
+/** Whether this step was so dear that the cores are somebody else's: no kind of step had better try more threads. */
+export function isCrowded(before: Threads, after: Threads): boolean {
+  return after.up.lost - before.up.lost > trialSteps
+}
+
+/** Another kind of step found the cores taken: it is not tried here before it is there. */
+export function forewarned(threads: Threads, { up }: Threads): Threads {
+  const dueMs = Math.max(threads.up.dueMs, up.dueMs)
+  return { ...threads, up: { ...threads.up, dueMs, pauseMs: Math.max(threads.up.pauseMs, up.pauseMs) } }
+}
+
 /** Counts worth a try: from 4 on in steps of a half, as one of 64 is not worth a comparison. */
 export function ladder(coresMax: number): ReadonlyArray<number> {
   const rungs = [1, 2, 3]

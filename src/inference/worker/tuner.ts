@@ -35,13 +35,17 @@ export function loadOf(rows: ReadonlyArray<Pick<DecodeRow, "tokens">>): Load {
 export function openTuner({ coresMax, threads }: TunerOptions, nowMs: () => number): Tuner {
   const known = new Map<string, { readonly load: Load; threads: Threads.Threads }>()
   let revision = 0
+  /** The kind of step that found the cores taken last. */
+  let crowded: Threads.Threads | undefined
   const of = (load: Load) => {
     const found = known.get(keyOf(load))
     if (found !== undefined) return found
     // The others are alike: a guess to begin with, which is a core for the server and for PostgreSQL.
     const likest = [...known.values()].toSorted((a, b) => distance(a.load, load) - distance(b.load, load))[0]
     const count = likest?.threads.count ?? coresMax - 1
-    const opened = { load: { ...load, tokens: floorOf(load) }, threads: Threads.begin(coresMax, count) }
+    const begun = Threads.begin(coresMax, count)
+    const threads = crowded === undefined ? begun : Threads.forewarned(begun, crowded)
+    const opened = { load: { ...load, tokens: floorOf(load) }, threads }
     known.set(keyOf(load), opened)
     revision++
     return opened
@@ -54,7 +58,11 @@ export function openTuner({ coresMax, threads }: TunerOptions, nowMs: () => numb
       const cost = load.kind === "prefill" ? tookMs / load.tokens : tookMs
       const after = Threads.heard(one.threads, cost, nowMs())
       if (after.count !== one.threads.count) revision++
+      const isCrowded = Threads.isCrowded(one.threads, after)
       one.threads = after
+      if (!isCrowded) return
+      crowded = after
+      for (const other of known.values()) if (other !== one) other.threads = Threads.forewarned(other.threads, after)
     },
     isSettled: (load) => threads !== undefined || Threads.isSettled(of(load).threads, nowMs()),
     choices: () =>
