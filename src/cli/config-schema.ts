@@ -148,6 +148,11 @@ const LlamaModel = Schema.Struct({
       description: "The graphics interface to compute with."
     })
   ),
+  threads: Schema.optionalKey(
+    whole(1, 1024).annotate({
+      description: "Threads that decode, at most one for each core. When left out, they are measured."
+    })
+  ),
   sampling: modelSampling
 })
 

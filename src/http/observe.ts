@@ -6,6 +6,7 @@ import { census, outboxCensus, terms } from "../store/census.ts"
 import type { Database } from "../store/database.ts"
 import type { Health } from "./health.ts"
 import { type Metric, textOf } from "./metrics.ts"
+import { stepMetrics } from "./step-metrics.ts"
 
 export interface Observed {
   readonly database: Database["Service"]
@@ -85,7 +86,8 @@ export const metricsOf = Effect.fn("metricsOf")(function* ({ accounts, database,
     gauge("parley_tokens_waiting", "Tokens of the turns that wait.", stats.waitingTokens),
     gauge("parley_tokens_reserved", "Tokens of the cache that are reserved for running turns.", stats.reservedTokens),
     labelled("gauge", "parley_service_spread", serviceSpread, "class", stats.spreadOf),
-    counter("parley_turn_restarts_total", "Attempts begun again, since the start.", stats.restarts)
+    counter("parley_turn_restarts_total", "Attempts begun again, since the start.", stats.restarts),
+    ...stepMetrics(stats.steps === undefined ? [] : [{ model: stats.model, steps: stats.steps }])
   ])
 })
 

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Engine, type EngineBroken, EngineLost, type OpenEngine } from "./engine.ts"
+import type { StepStats } from "./step-stats.ts"
 
 export interface BackgroundOptions {
   readonly name: string
@@ -52,6 +53,10 @@ export const openInBackground = Effect.fn("openInBackground")(function* (
       trouble: now<string | undefined>(
         (engine) => engine.trouble,
         (reason) => reason
+      ),
+      steps: now<StepStats | undefined>(
+        ({ steps = Effect.undefined }) => steps,
+        () => undefined
       )
     },
     opened: Effect.asVoid(Deferred.await(deferred))

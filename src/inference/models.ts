@@ -17,6 +17,7 @@ export interface LlamaSpec {
   readonly slots: number
   readonly contextTokens: number
   readonly gpu?: string | false | undefined
+  readonly threads?: number | undefined
 }
 
 export interface OpenaiSpec {
@@ -29,7 +30,7 @@ export interface OpenaiSpec {
   readonly cacheTokens?: number | undefined
 }
 
-/** A decode step takes milliseconds; a worker that was swapped out may take seconds. */
+/** More than a few steps: a worker that was swapped out may take seconds. */
 const progressMaxMs = 30_000
 /** Large models on slow disks take minutes. */
 const loadMaxMs = 300_000
@@ -77,7 +78,8 @@ export function openSpec(spec: ModelSpec): OpenEngine {
       ...(model !== undefined && { model })
     })
   }
-  const { contextTokens, file, gpu, name, slots } = spec
+  const { contextTokens, file, gpu, name, slots, threads } = spec
   const graphics = gpu === undefined || gpu === false ? false : "auto"
-  return openLlama({ name, file, slotsMax: slots, contextTokens, gpu: graphics, progressMaxMs, loadMaxMs })
+  const fixed = threads === undefined ? {} : { threads }
+  return openLlama({ name, file, slotsMax: slots, contextTokens, gpu: graphics, ...fixed, progressMaxMs, loadMaxMs })
 }

@@ -106,11 +106,24 @@ const Message: Schema.Codec<FromWorker> = Schema.Union([
   Schema.Struct({
     type: Schema.Literal("decoded"),
     tokens: Schema.Number,
+    promptTokens: Schema.Number,
+    tookMs: Schema.Number,
     texts: Schema.Array(Schema.Tuple([Schema.Number, Schema.String])),
     ends: Schema.Array(Schema.Tuple([Schema.Number, Schema.Literals(["stop", "length"]), Usage]))
   }),
   Schema.Struct({ type: Schema.Literal("idle") }),
-  Schema.Struct({ type: Schema.Literal("ready") }),
+  Schema.Struct({ type: Schema.Literal("loading") }),
+  Schema.Struct({ type: Schema.Literal("ready"), tokenMs: Schema.Number }),
+  Schema.Struct({
+    type: Schema.Literal("threads"),
+    choices: Schema.Array(
+      Schema.Struct({
+        kind: Schema.Literals(["decode", "prefill"]),
+        tokens: Schema.Number,
+        threads: Schema.Number
+      })
+    )
+  }),
   Schema.Struct({ type: Schema.Literal("begun"), key: Schema.Number, promptTokens: Schema.Number }),
   Schema.Struct({ type: Schema.Literal("broken"), what: Schema.Literals(["file", "room"]), reason: Schema.String }),
   Schema.Struct({

@@ -206,6 +206,6 @@ test("what does not fit, and what the template refuses, is said, and the others 
     { type: "too-long", key: 1, tokens: 500, tokensMax: contextTokens - 1 },
     { type: "refused", key: 2, reason: expect.stringContaining("exclamation mark") },
     { type: "begun", key: 3, promptTokens: 5 },
-    { type: "decoded", ends: [[3, expect.anything(), { promptTokens: 5 }]] }
+    { type: "decoded", tokens: 5, promptTokens: 5, ends: [[3, expect.anything(), { promptTokens: 5 }]] }
   ])
 })

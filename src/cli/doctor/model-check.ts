@@ -3,12 +3,14 @@ import { loadavg } from "node:os"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import { wholeCores } from "../../inference/control-group.ts"
+import type { Engine } from "../../inference/engine.ts"
 import { type GgufHead, readGgufHead } from "../../inference/gguf-head.ts"
 import { type MemoryNeeded, type ModelShape, memoryNeeded, shapeOf } from "../../inference/memory-needed.ts"
 import { readableTokensPerSecond } from "../../inference/model-sizes.ts"
 import { builtIn, type LlamaSpec, openSpec } from "../../inference/models.ts"
 import { measureSpeed } from "../../inference/speed.ts"
-import { threadsHere } from "../../inference/threads.ts"
+import { threadWords } from "../../inference/step-stats.ts"
 import type { Config } from "../config-schema.ts"
 import { type Finding, type Findings, ok } from "./finding.ts"
 import { type Machine, processorName } from "./machine.ts"
@@ -39,16 +41,24 @@ export const checkModel = Effect.fn("checkModel")(function* (
     file(spec, head, shape, fileBytes),
     ...(first === undefined ? [guide] : []),
     context(spec, shape),
-    memory,
-    threads(threadsHere(), machine)
+    memory
   ]
-  const speed = yield* speedOf(site, spec, memory)
+  const { chosen, findings: speed } = yield* speedOf(site, spec, memory)
+  const threadsMax =
+    chosen.length === 0 ? (spec.threads ?? wholeCores()) : Math.max(...chosen.map((one) => one.threads))
   const tokensPerSecond = speed.flatMap(({ figures }) => figures?.["tokensPerSecond"] ?? [])[0]
   // Another model would take the place of the one that is loaded.
   const freeBytes = machine.freeBytes + (isLoaded ? needed.bytes : 0)
   const { weightBytes } = head
-  const sizes = yield* sizesFinding({ freeBytes, spec, tokensPerSecond, weightBytes, threads: threadsHere() })
-  return [...known, ...speed, ...late(tokensPerSecond, config), sizes, ...unused]
+  const sizes = yield* sizesFinding({ freeBytes, spec, tokensPerSecond, weightBytes, threads: threadsMax })
+  return [
+    ...known,
+    threads(threadsMax, machine, threadWords(chosen)),
+    ...speed,
+    ...late(tokensPerSecond, config),
+    sizes,
+    ...unused
+  ]
 })
 
 const unusedFinding = (first: string | undefined): Finding => ({
@@ -118,10 +128,15 @@ export function memoryFinding(options: {
   }
 }
 
-export function threads(count: number, { cores, isBounded }: Pick<Machine, "cores" | "isBounded">): Finding {
+/** @param chosen how many threads which steps have, in words; empty where it was not measured */
+export function threads(
+  count: number,
+  { cores, isBounded }: Pick<Machine, "cores" | "isBounded">,
+  chosen = ""
+): Finding {
   const name = processorName()
   const given = `${rounded(cores)} cores${isBounded ? " (a control group bounds them)" : ""}${name === "" ? "" : ` of ${name}`}`
-  const saw = `${count} ${count === 1 ? "thread decodes" : "threads decode"} on ${given}.`
+  const saw = `${count} ${count === 1 ? "thread decodes" : "threads decode"} on ${given}${chosen === "" ? "" : `: ${chosen}`}.`
   if (count <= cores) return ok("model.threads", saw)
   return {
     id: "model.threads-many",
@@ -132,20 +147,28 @@ export function threads(count: number, { cores, isBounded }: Pick<Machine, "core
   }
 }
 
-/** Through the worker and the engine that the server uses. */
+/** Through the worker and the engine that the server uses, which chooses its threads. */
 const speedOf = Effect.fnUntraced(function* ({ server }: Site, spec: LlamaSpec, memory: Finding) {
+  const without = (finding: Finding) => ({ chosen: [], findings: [finding] })
   const running = server?.metrics?.get("parley_turns_running") ?? 0
-  if (running > 0)
-    return [unmeasured(`the running server is answering ${running} turns`, "Run doctor again when it is idle.")]
-  if (memory.level === "trouble")
-    return [unmeasured("there is not enough memory to load it", "See model.memory-short.")]
-  const measured = yield* Effect.result(Effect.flatMap(openSpec(spec), measureSpeed))
+  if (running > 0) {
+    const because = `the running server is answering ${running} turns`
+    return without(unmeasured(because, "Run doctor again when it is idle."))
+  }
+  if (memory.level === "trouble") {
+    return without(unmeasured("there is not enough memory to load it", "See model.memory-short."))
+  }
+  const measured = yield* Effect.result(Effect.flatMap(openSpec(spec), speedAndSteps))
   if (Result.isFailure(measured)) {
     const { failure } = measured
-    return [cannotRun("reason" in failure ? failure.reason : failure._tag)]
+    return without(cannotRun("reason" in failure ? failure.reason : failure._tag))
   }
-  return [speed(measured.success)]
+  const { steps, tokensPerSecond } = measured.success
+  return { chosen: steps?.threads ?? [], findings: [speed(tokensPerSecond)] }
 })
+
+const speedAndSteps = (engine: Engine) =>
+  Effect.all({ tokensPerSecond: measureSpeed(engine), steps: engine.steps ?? Effect.undefined })
 
 const unmeasured = (because: string, mend: string): Finding => ({
   id: "model.unmeasured",

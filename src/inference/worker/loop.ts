@@ -56,25 +56,25 @@ export function openLoop(
   }
 
   const step = async () => {
+    const sinceMs = performance.now()
     const [{ moves, rows }, after] = Step.next(plan)
     for (const { from, to } of moves) await model.move(from, to)
     plan = after
     const decoding = rows.map((row) => ({ ...row, answer: answers.get(row.key)! }))
-    const sampled = await model.decode(
-      decoding.map(({ answer, isSampled, tokens }) => rowOf(answer, tokens, isSampled))
-    )
+    const counts = countsOf(decoding)
+    const asked = decoding.map(({ answer, isSampled, tokens }) => rowOf(answer, tokens, isSampled))
+    const sampled = await model.decode(asked)
     const texts: Array<readonly [key: number, text: string]> = []
     const ends: Array<readonly [key: number, reason: EndReason, usage: Usage]> = []
     for (const [i, { answer, key, tokens }] of decoding.entries()) {
       answer.decoded += tokens
-      const token = sampled[i]
-      const { reason, text } = token === undefined ? { reason: undefined, text: "" } : take(model, answer, token)
+      const { reason, text } = take(model, answer, sampled[i])
       texts.push([key, text])
       if (reason === undefined) continue
       ends.push([key, reason, { promptTokens: answer.prompt.length, answerTokens: answer.tokens.length }])
       leave(key)
     }
-    send({ type: "decoded", tokens: rows.reduce((sum, row) => sum + row.tokens, 0), texts, ends })
+    send({ type: "decoded", ...counts, tookMs: performance.now() - sinceMs, texts, ends })
   }
 
   return {
@@ -132,7 +132,18 @@ function rowOf({ decoded, prompt, sampler, tokens }: Answer, count: number, isSa
   }
 }
 
-function take(model: Model, answer: Answer, token: number): { readonly text: string; readonly reason?: EndReason } {
+function countsOf(decoding: ReadonlyArray<{ readonly answer: Answer; readonly tokens: number }>) {
+  const prompts = decoding.filter(({ answer }) => answer.decoded < answer.prompt.length)
+  const sum = (rows: typeof decoding) => rows.reduce((sum, { tokens }) => sum + tokens, 0)
+  return { tokens: sum(decoding), promptTokens: sum(prompts) }
+}
+
+function take(
+  model: Model,
+  answer: Answer,
+  token: number | undefined
+): { readonly text: string; readonly reason?: EndReason } {
+  if (token === undefined) return { text: "" }
   if (model.isEnd(token)) return { text: answer.text.end(), reason: "stop" }
   const text = answer.text.push(model.bytesOf(token, answer.tokens.slice(-detokeniseTokens)))
   answer.tokens.push(token)

@@ -6,6 +6,7 @@ import { type InternalSampler, type Internals, internalsOf } from "./internals.t
 import type { Prompt } from "./prompt.ts"
 import { samplersOf } from "./sampler.ts"
 import { promptsOf } from "./template.ts"
+import { loadOf, type Tuner } from "./tuner.ts"
 import { vocabularyOf } from "./vocabulary.ts"
 import type { Unopened, WorkerOptions } from "./wire.ts"
 
@@ -42,7 +43,7 @@ export interface DecodeRow {
 
 export type Sampler = InternalSampler
 
-export async function openModel(options: WorkerOptions): Promise<Model | Unopened> {
+export async function openModel(options: WorkerOptions, tuner: Tuner): Promise<Model | Unopened> {
   let complaints: ReadonlyArray<string> = []
   const complain = (line: string) => {
     complaints = [...complaints.filter((other) => other !== line), line].slice(-complaintsMax)
@@ -57,14 +58,14 @@ export async function openModel(options: WorkerOptions): Promise<Model | Unopene
   }
   const loaded = await load(options, complain).catch((cause: unknown) => unopened("file", cause))
   if ("what" in loaded) return loaded
-  return await contextOf(options, loaded).catch((cause: unknown) => unopened("room", cause))
+  return await contextOf(options, loaded, tuner).catch((cause: unknown) => unopened("room", cause))
 }
 
 const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
 
 const complaintsMax = 4
 
-async function load({ file, gpu, threads }: WorkerOptions, complain: (line: string) => void) {
+async function load({ coresMax, file, gpu, threads = coresMax }: WorkerOptions, complain: (line: string) => void) {
   // Never compiled and never downloaded here: a server that starts must not need a network.
   const llama = await getLlama({
     gpu,
@@ -79,26 +80,27 @@ async function load({ file, gpu, threads }: WorkerOptions, complain: (line: stri
   return { llama, model, prompt: promptsOf(model) }
 }
 
-async function contextOf(options: WorkerOptions, loaded: Awaited<ReturnType<typeof load>>): Promise<Model> {
-  const { slotsMax, stepTokensMax, threads } = options
+async function contextOf(
+  options: WorkerOptions,
+  loaded: Awaited<ReturnType<typeof load>>,
+  tuner: Tuner
+): Promise<Model> {
+  const { slotsMax, stepTokensMax } = options
   const { llama, model, prompt } = loaded
   const contextTokens = Math.min(options.contextTokens, model.trainContextSize)
   const context = await model.createContext({
     sequences: slotsMax,
     contextSize: contextTokens,
     batchSize: Math.max(stepTokensMax, slotsMax),
-    threads,
     failedCreationRemedy: false
   })
   const internals = internalsOf(llama, model, context)
-  // node-llama-cpp sets them in its own batching only.
-  internals.context.setThreads(threads)
   return {
     ...vocabularyOf(model),
     contextTokens,
     prompt,
     sampler: samplersOf(model, internals),
-    decode: decoderOf(internals),
+    decode: decoderOf(internals, tuner),
     move: async (from, to) => {
       await internals.context.copySequenceStateFromOtherSequence(to, from)
       internals.context.disposeSequence(from)
@@ -107,14 +109,19 @@ async function contextOf(options: WorkerOptions, loaded: Awaited<ReturnType<type
   }
 }
 
-function decoderOf({ context }: Internals): Model["decode"] {
+function decoderOf({ context }: Internals, tuner: Tuner): Model["decode"] {
   return async (rows) => {
+    const load = loadOf(rows)
+    // Threads are started for each step, so another number of them costs nothing.
+    context.setThreads(tuner.countFor(load))
     context.initBatch(rows.reduce((sum, { tokens }) => sum + tokens.length, 0))
     const logits = rows.map(({ position, sampler, tokens }, id) => {
       const wanted = sampler === undefined ? [] : [tokens.length - 1]
       return context.addToBatch(id, position, Uint32Array.from(tokens), Uint32Array.from(wanted))[0]
     })
+    const sinceMs = performance.now()
     await context.decodeBatch()
+    tuner.heard(load, performance.now() - sinceMs)
     return await Promise.all(rows.map(({ sampler }, i) => sampler && sampled(context, logits[i]!, sampler)))
   }
 }
