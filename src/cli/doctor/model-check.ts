@@ -12,12 +12,12 @@ import { builtIn, type LlamaSpec, openSpec } from "../../inference/models.ts"
 import { measureSpeed } from "../../inference/speed.ts"
 import { threadWords } from "../../inference/step-stats.ts"
 import type { Config } from "../config-schema.ts"
+import { bytesText, countText, rounded } from "../quantity.ts"
 import { type Finding, type Findings, ok } from "./finding.ts"
 import { type Machine, processorName } from "./machine.ts"
 import { checkModelServer } from "./model-server-check.ts"
 import { sizesFinding } from "./model-sizes-finding.ts"
 import type { Site } from "./site.ts"
-import { bytes, parameters, rounded } from "./units.ts"
 
 const fileMend = "Put a whole GGUF file of a chat model there, or name another one: PARLEY_MODEL=<file> npm start"
 
@@ -76,7 +76,7 @@ function badFile(path: string, problem: string): Finding {
 const cutOff = (path: string, fileBytes: number, { endBytes }: GgufHead): Finding => ({
   id: "model.cut-off",
   level: "trouble",
-  saw: `${path} is cut off: it has ${bytes(fileBytes)} of ${bytes(endBytes)}.`,
+  saw: `${path} is cut off: it has ${bytesText(fileBytes)} of ${bytesText(endBytes)}.`,
   mend: "Download it again, to its end; the disk may be full."
 })
 
@@ -89,7 +89,7 @@ const guide: Finding = {
 
 function file({ file, name }: LlamaSpec, head: GgufHead, shape: ModelShape, fileBytes: number): Finding {
   const called = shape.name === undefined ? "" : ` “${shape.name}”`
-  const about = `${shape.architecture}, ${parameters(head.parameters)} parameters, ${head.quantisation}, ${bytes(fileBytes)}`
+  const about = `${shape.architecture}, ${countText(head.parameters)} parameters, ${head.quantisation}, ${bytesText(fileBytes)}`
   return {
     ...ok("model.file", `${name} is ${file}${called}: ${about}.`),
     figures: { parameters: head.parameters, fileBytes }
@@ -110,10 +110,10 @@ export function memoryFinding(options: {
   readonly isLoaded: boolean
 }): Finding {
   const { isLoaded, machine, needed, spec } = options
-  const parts = `weights ${bytes(needed.weightBytes)}, cache ${bytes(needed.cacheBytes)} for ${spec.slots} × ${spec.contextTokens} tokens`
+  const parts = `weights ${bytesText(needed.weightBytes)}, cache ${bytesText(needed.cacheBytes)} for ${spec.slots} × ${spec.contextTokens} tokens`
   const limit = machine.isBounded ? " (a control group bounds them)" : ""
-  const free = `${bytes(machine.freeBytes)} of ${bytes(machine.memoryBytes)} are free${limit}`
-  const saw = `It needs ${bytes(needed.bytes)} (${parts}); ${free}.`
+  const free = `${bytesText(machine.freeBytes)} of ${bytesText(machine.memoryBytes)} are free${limit}`
+  const saw = `It needs ${bytesText(needed.bytes)} (${parts}); ${free}.`
   const figures = { neededBytes: needed.bytes, cacheBytes: needed.cacheBytes, freeBytes: machine.freeBytes }
   if (isLoaded) return { id: "model.memory", level: "ok", saw: `${saw} The running server has it loaded.`, figures }
   if (needed.bytes <= machine.freeBytes) return { id: "model.memory", level: "ok", saw, figures }

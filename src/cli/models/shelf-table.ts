@@ -1,5 +1,5 @@
 /** The models as a table for a terminal. */
-import { bytesText, countText, tokensText } from "./quantity.ts"
+import { bytesText, countText, tokensText } from "../quantity.ts"
 import type { ShelfModel } from "./shelf.ts"
 
 type Row = ReadonlyArray<string>
