@@ -1,4 +1,5 @@
 /** The server: its layers joined, started from the inside out, and stopped from the outside in. */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -7,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Account } from "./actors/account.ts"
+import { makeOperations } from "./actors/operator.ts"
 import { supervise } from "./actors/supervisor.ts"
 import { runSweeper, type SweeperOptions, sweep } from "./actors/sweeper.ts"
 import { channelsOf, openChannel, partIntensity, samplingOfModel, webId } from "./channels.ts"
@@ -69,6 +71,7 @@ const start = Effect.fn("start")(function* (
   config: Config,
   seams: Seams
 ): Effect.fn.Return<Server, StartTrouble, Scope.Scope> {
+  const startedAtMs = yield* Clock.currentTimeMillis
   const failed = yield* Deferred.make<never, StartTrouble>()
   const fail = (reason: string) => Deferred.fail(failed, new StartTrouble({ reason }))
   const watch = (part: Effect.Effect<unknown, { readonly reason: string }>) =>
@@ -127,6 +130,7 @@ const start = Effect.fn("start")(function* (
     connect: () => accounts.get(webId)?.adapter.connect,
     health: healthOf(observed),
     metrics: metricsOf(observed),
+    operator: { ...observed, operations: makeOperations(observed), startedAtMs, model: model.engine.name },
     v1: { chats, scheduler, model: model.engine.name, sampling: samplingOfModel(config), limits: config.limits }
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
   return { address, accounts, chats, failed: Deferred.await(failed) }

@@ -14,10 +14,13 @@ import type { Environment } from "./config-document.ts"
 import { configFlags, written } from "./config-flags.ts"
 import { loadConfig } from "./config-load.ts"
 import type { Config } from "./config-schema.ts"
+import { deadlettersCommand } from "./deadletters-command.ts"
 import type { DoctorOptions, Unhealthy } from "./doctor.ts"
 import { exitCodes } from "./exit-codes.ts"
 import type { ModelTrouble } from "./models/model-trouble.ts"
 import { modelsCommand } from "./models-command.ts"
+import type { OperatorTrouble } from "./operator/operator-trouble.ts"
+import { conversationsCommand, forgetCommand, inspectCommand, statusCommand } from "./operator-commands.ts"
 
 /** The server cannot start, for a reason outside of its code: `reason` says what, where, and the mend. */
 export class StartTrouble extends Data.TaggedError("StartTrouble")<{
@@ -54,7 +57,7 @@ export const runCommand = <R>(options: CommandOptions<R>): Effect.Effect<number,
   )
 }
 
-type Failure = CliError | ConfigError | StartTrouble | ModelTrouble | Unhealthy
+type Failure = CliError | ConfigError | StartTrouble | ModelTrouble | OperatorTrouble | Unhealthy
 
 function parley<R>(
   { demo, doctor, environment, interrupted, start, version: ours }: CommandOptions<R>,
@@ -99,6 +102,11 @@ function parley<R>(
     Command.withSubcommands([
       startCommand,
       demoCommand,
+      statusCommand(environment),
+      conversationsCommand(environment),
+      inspectCommand(environment),
+      deadlettersCommand(environment),
+      forgetCommand(environment),
       modelsCommand(environment, interrupted),
       doctorCommand,
       help,
@@ -131,6 +139,8 @@ function explain(failure: Failure): Effect.Effect<number> {
       return Effect.succeed(exitCodes.trouble)
     case "ModelTrouble":
       return Effect.as(Console.error(`parley models: ${failure.reason}`), failure.exitCode ?? exitCodes.trouble)
+    case "OperatorTrouble":
+      return Effect.as(Console.error(failure.reason), failure.exitCode)
     default:
       // The presenter has said it.
       return Effect.succeed(exitCodes.usage)

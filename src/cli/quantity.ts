@@ -26,13 +26,14 @@ export function rounded(value: number): string {
   return value >= 10 ? String(Math.round(value)) : String(Number(value.toPrecision(2)))
 }
 
-/** `1 h 02 min`, `3 min 05 s`, `12 s` */
+/** `2 d 01 h`, `1 h 02 min`, `3 min 05 s`, `12 s` */
 export function durationText(ms: number): string {
   const seconds = Math.ceil(ms / 1000)
   const pad = (value: number) => String(value).padStart(2, "0")
   if (seconds < 60) return `${seconds} s`
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${pad(seconds % 60)} s`
-  return `${Math.floor(seconds / 3600)} h ${pad(Math.floor((seconds % 3600) / 60))} min`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${pad(Math.floor((seconds % 3600) / 60))} min`
+  return `${Math.floor(seconds / 86_400)} d ${pad(Math.floor((seconds % 86_400) / 3600))} h`
 }
 
 function scaled(value: number, step: number, names: ReadonlyArray<string>): string {

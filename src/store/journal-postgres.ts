@@ -63,6 +63,9 @@ export const layer = ({ limits, owner }: JournalOptions) =>
         begin: (body) => Effect.asVoid(write({ kind: "begin", entry: entry(), body })),
         end: (body) =>
           Effect.asVoid(write({ kind: "end", entry: entry(), body })).pipe(Effect.catchTag("FencedOff", Effect.die)),
+        drained: Effect.suspend(() => Effect.asVoid(write({ kind: "mark", entry: entry() }))).pipe(
+          Effect.catchTags({ FencedOff: Effect.die, Refused: Effect.die })
+        ),
         load: (conversation, pendingMax) =>
           Effect.map(database.read({ ...reads.load, values: [conversation, pendingMax] }), loadedOf),
         due: (conversation, dueMax) =>
@@ -250,6 +253,7 @@ const exitOfFound = Effect.fnUntraced(function* (
   if (found.is === "absent") return Exit.fail(new Unavailable({ reason: "the row vanished while it was read back" }))
   if (write.kind === "accept") return Exit.succeed(acceptedOf(write, found.row, found.is === "others"))
   if (found.is === "others") {
+    if (write.kind === "mark") return Exit.void
     const seq = write.kind === "entry" ? write.body.seq : write.body.n
     return Exit.fail(new FencedOff({ conversation: write.body.conversation, seq }))
   }
