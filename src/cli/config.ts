@@ -45,7 +45,17 @@ const problemsMax = 50
 /** The keys of the file that something outside of it replaces. */
 type Given = Partial<Record<keyof Config, Origin & { readonly value: unknown }>>
 
-export function parseConfig({ environment, file, flags }: ConfigInput): Result.Result<Config, ConfigError> {
+export function parseConfig(input: ConfigInput): Result.Result<Config, ConfigError> {
+  return Result.map(readConfig(input), ({ config }) => config)
+}
+
+/** A configuration, and where each value of it was written; undefined for defaults. */
+export interface SourcedConfig {
+  readonly config: Config
+  readonly originOf: (path: Path) => Origin | undefined
+}
+
+export function readConfig({ environment, file, flags }: ConfigInput): Result.Result<SourcedConfig, ConfigError> {
   const name = file?.name ?? "parley.yaml"
   const document = readDocument(file?.text ?? "", environment)
   const ofText = document.problems.map(({ line, words }) => `${name}:${line}: ${words}`)
@@ -63,7 +73,17 @@ export function parseConfig({ environment, file, flags }: ConfigInput): Result.R
       )
   })
   if (ofText.length + problems.length > 0) return Result.fail(ConfigError.of([...ofText, ...problems]))
-  return Result.mapError(decoded, () => ConfigError.of(problems))
+  const sourceOf = (path: Path) =>
+    givenAt(given, path) ?? (isWritten(document.value, path) ? writtenAt(document, name, path) : undefined)
+  return Result.mapBoth(decoded, {
+    onFailure: () => ConfigError.of(problems),
+    onSuccess: (config) => ({ config, originOf: sourceOf })
+  })
+}
+
+function isWritten(value: unknown, [step, ...rest]: Path): boolean {
+  if (step === undefined) return true
+  return typeof value === "object" && value !== null && step in value && isWritten(Reflect.get(value, step), rest)
 }
 
 /** An empty variable counts as not set: this is what `NAME: ${NAME:-}` of a compose file gives. */
