@@ -6,8 +6,8 @@
  *   J3. A write whose answer was lost is read back by its entry id before its caller is told anything.
  *   J4. A row that PostgreSQL will never take is refused alone; a database that takes nothing is unavailable to all.
  *   J5. `onAccepted` is called for every event that was written, in the order of positions, also where its own caller
- *       was
- *       told that nobody knows.
+ *       was told that nobody knows.
+ *   J6. Whoever waits for `drained` knows what became of every write that was begun before.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
