@@ -207,7 +207,9 @@ class Conversation implements Behaviour<Machine> {
         ModelFailed: (failure: ModelFailed) =>
           Effect.andThen(
             Effect.logWarning(`the model failed on ${this.#id} turn ${turn}`, failure.reason),
-            fail(failure.kind === "busy" ? "busy" : "broken")
+            failure.kind === "busy" || failure.kind === "down"
+              ? fail(failure.kind, failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs })
+              : fail("broken")
           )
       }),
       Effect.catchCause((cause) =>

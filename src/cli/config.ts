@@ -8,6 +8,7 @@
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { builtIn } from "../inference/models.ts"
 import { type ConfigDocument, type Environment, type Path, readDocument } from "./config-document.ts"
 import { nameOf, type Origin, printable, problemsOf } from "./config-problems.ts"
 import { type Config, ConfigFile } from "./config-schema.ts"
@@ -155,8 +156,15 @@ function contradictionsOf(config: Config, originOf: (path: Path) => Origin): Rea
           `${at(["host"])}: other machines can reach this address, and there is no token. ` +
             "This sets one: export PARLEY_TOKEN=$(openssl rand -hex 32)"
         ]
+  const names = config.models.length === 0 ? [builtIn.name] : config.models.map(({ name }) => name)
+  const unknown = (path: Path, model: string | undefined) =>
+    model === undefined || names.includes(model)
+      ? []
+      : [`${at(path)}: there is no model \`${model}\`; there is: ${names.join(", ")}`]
   return [
     ...open,
+    ...unknown(["web", "model"], config.web.model),
+    ...config.channels.flatMap(({ model }, index) => unknown(["channels", index, "model"], model)),
     ...repeated(
       "channels",
       "account",

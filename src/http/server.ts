@@ -58,7 +58,7 @@ export const listen = Effect.fn("Http.listen")(function* (
   const routes = Layer.mergeAll(
     guardMiddleware(guard),
     ...healthRoutes(options.health),
-    ...loginRoutes(guard, options.v1.model),
+    ...loginRoutes(guard, options.v1.models[0].name),
     metricsRoute(options.metrics),
     operatorRoutes(options.operator),
     webhookRoute(options),

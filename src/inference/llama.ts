@@ -36,7 +36,7 @@ import { type AllRunning, hearStep, jobOf, loseAll, refuse, runningOf, type Toke
 import * as Patience from "./patience.ts"
 import { addStep, emptyStepStats, type StepStats, takeThreads, threadWords } from "./step-stats.ts"
 import type { Decoded, FromWorker, WorkerOptions } from "./worker/wire.ts"
-import { startWorker, type WorkerProcess } from "./worker-process.ts"
+import { startWorker, type WorkerEvent, type WorkerProcess } from "./worker-process.ts"
 
 export interface LlamaOptions {
   readonly name: string
@@ -57,6 +57,8 @@ export interface LlamaOptions {
   readonly loadSilenceMaxMs?: number
   readonly restartDelayMinMs?: number
   readonly restartDelayMaxMs?: number
+  /** Told at once of each worker that has loaded the model, and of each that is gone, with how. */
+  readonly watch?: (event: WorkerEvent) => void
 }
 
 export interface LlamaEngine extends Engine {
@@ -120,7 +122,7 @@ export const openLlama = Effect.fn("openLlama")(function* (
 })
 
 interface State {
-  readonly options: Required<Omit<LlamaOptions, "threads">> & LlamaOptions
+  readonly options: Required<Omit<LlamaOptions, "threads" | "watch">> & LlamaOptions
   /** Open while there is a worker. */
   readonly ready: Latch.Latch
   readonly running: AllRunning
@@ -185,6 +187,7 @@ const supervise = Effect.fnUntraced(function* (state: State, opened: Deferred.De
   for (;;) {
     const startedMs = yield* Clock.currentTimeMillis
     const how = yield* Effect.scoped(live(state, opened))
+    state.options.watch?.({ type: "died", how })
     // Whoever refuses the file refuses it again; a first worker that was killed, as for want of memory, is followed.
     const isHopeless = state.isRefused || ++deaths >= firstDeathsMax
     if (isHopeless && (yield* Deferred.fail(opened, broken(state.options, how)))) return
@@ -223,6 +226,7 @@ const live = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferre
         state.worker = worker
         state.trouble = undefined
         state.ready.openUnsafe()
+        state.options.watch?.({ type: "ready" })
       })
     ),
     Effect.andThen(Deferred.succeed(opened, undefined)),

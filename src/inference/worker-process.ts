@@ -15,6 +15,9 @@ export interface WorkerProcess {
   readonly ended: Effect.Effect<string>
 }
 
+/** What its owner may tell others of the workers that come and go. */
+export type WorkerEvent = { readonly type: "ready" } | { readonly type: "died"; readonly how: string }
+
 /** How long it may take over its end before it is killed. */
 const stopMaxMs = 2_000
 const outputMaxCharacters = 2_000

@@ -11,7 +11,7 @@ import { readableTokensPerSecond } from "../../inference/model-sizes.ts"
 import { builtIn, type LlamaSpec, openSpec } from "../../inference/models.ts"
 import { measureSpeed } from "../../inference/speed.ts"
 import { threadWords } from "../../inference/step-stats.ts"
-import type { Config } from "../config-schema.ts"
+import type { Config, ModelConfig } from "../config-schema.ts"
 import { bytesText, countText, rounded } from "../quantity.ts"
 import { type Finding, type Findings, ok } from "./finding.ts"
 import { type Machine, processorName } from "./machine.ts"
@@ -26,13 +26,13 @@ export const checkModel = Effect.fn("checkModel")(function* (
 ): Effect.fn.Return<Findings, never, Scope.Scope> {
   const { config, machine } = site
   const [first, ...others] = config.models
-  const unused = others.length === 0 ? [] : [unusedFinding(first?.name)]
-  if (first?.engine === "openai") return [...(yield* checkModelServer(first)), ...unused]
+  const rest = (yield* Effect.forEach(others, otherModel)).flat()
+  if (first?.engine === "openai") return [...(yield* checkModelServer(first)), ...rest]
   const spec = first ?? builtIn
   const read = yield* Effect.result(readGgufHead(spec.file))
-  if (Result.isFailure(read)) return [badFile(spec.file, read.failure.problem), ...unused]
+  if (Result.isFailure(read)) return [badFile(spec.file, read.failure.problem), ...rest]
   const { fileBytes, head } = read.success
-  if (fileBytes < head.endBytes) return [cutOff(spec.file, fileBytes, head), ...unused]
+  if (fileBytes < head.endBytes) return [cutOff(spec.file, fileBytes, head), ...rest]
   const shape = shapeOf(head)
   const needed = memoryNeeded(head.weightBytes, shape, spec)
   const isLoaded = site.server?.isOurs === true && site.server.parts["model"] === "up"
@@ -57,15 +57,20 @@ export const checkModel = Effect.fn("checkModel")(function* (
     ...speed,
     ...late(tokensPerSecond, config),
     sizes,
-    ...unused
+    ...rest
   ]
 })
 
-const unusedFinding = (first: string | undefined): Finding => ({
-  id: "model.unused",
-  level: "note",
-  saw: `Only the first model, ${first}, is used; this version runs one.`,
-  mend: "Take the others out of the list, or put the one that is to run first."
+/** Its speed is not measured: it is loaded when it is asked. */
+const otherModel = Effect.fnUntraced(function* (model: ModelConfig) {
+  if (model.engine === "openai") return yield* checkModelServer(model)
+  const read = yield* Effect.result(readGgufHead(model.file))
+  if (Result.isFailure(read)) return [badFile(model.file, read.failure.problem)]
+  const { fileBytes, head } = read.success
+  if (fileBytes < head.endBytes) return [cutOff(model.file, fileBytes, head)]
+  const needed = memoryNeeded(head.weightBytes, shapeOf(head), model)
+  const saw = `${model.name} is ${model.file}; while it is loaded it needs ${bytesText(needed.bytes)}.`
+  return [{ ...ok("model.other", saw), figures: { neededBytes: needed.bytes } }]
 })
 
 function badFile(path: string, problem: string): Finding {

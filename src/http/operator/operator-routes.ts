@@ -78,7 +78,7 @@ export const operatorRoutes = (options: OperatorOptions) => {
   ])
 }
 
-const inspection = ({ accounts, configured, database, scheduler }: OperatorOptions) =>
+const inspection = ({ accounts, configured, database, models }: OperatorOptions) =>
   Effect.gen(function* () {
     const { id, messages = 10, texts = false } = yield* readQuery(inspectFields)
     if (id === undefined) return missingId
@@ -91,11 +91,18 @@ const inspection = ({ accounts, configured, database, scheduler }: OperatorOptio
       id,
       isConfigured: configured.includes(account),
       isLive: accounts.get(account)?.conversations.isLive(id) ?? false,
-      queue: (turn === undefined || turn === null ? undefined : yield* scheduler.waitOf(`${id}/${turn}`)) ?? null,
+      queue: (turn === undefined || turn === null ? undefined : yield* waitOf(models, `${id}/${turn}`)) ?? null,
       ...found,
       conversation: found.conversation ?? null
     }
   })
+
+/** Whichever model it waits for. */
+const waitOf = (models: OperatorOptions["models"], id: string) =>
+  Effect.map(
+    Effect.forEach(models, ({ scheduler }) => scheduler.waitOf(id)),
+    (waits) => waits.find((wait) => wait !== undefined)
+  )
 
 type Refusal = LetterRefused | AccountClosed | BadQuery | Unavailable
 

@@ -6,12 +6,11 @@ import { healthOf, type Observed } from "../observe.ts"
 
 export interface StatusOptions extends Observed {
   readonly startedAtMs: number
-  /** What the model is called. */
-  readonly model: string
 }
 
 export const statusOf = Effect.fn("statusOf")(function* (options: StatusOptions) {
-  const { accounts, configured, database, model, scheduler, startedAtMs } = options
+  const { accounts, configured, database, models, startedAtMs } = options
+  const [{ name, scheduler }] = models
   const health = yield* healthOf(options)
   const { running, slotsMax, turnMs, waitingOf } = yield* scheduler.stats
   const open = [...accounts.values()].map(({ conversations }) => conversations)
@@ -22,7 +21,8 @@ export const statusOf = Effect.fn("statusOf")(function* (options: StatusOptions)
     nowMs: yield* Clock.currentTimeMillis,
     startedAtMs,
     ...health,
-    model: { name: model, slots: slotsMax, running, ...waitingOf, turnMs },
+    // The default one; how each of them is, `models` says.
+    model: { name, slots: slotsMax, running, ...waitingOf, turnMs },
     conversations: {
       live: open.reduce((sum, all) => sum + all.live(), 0),
       busy: open.reduce((sum, all) => sum + all.busy(), 0)
