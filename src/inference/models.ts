@@ -16,6 +16,7 @@ export interface LlamaSpec {
   readonly file: string
   readonly slots: number
   readonly contextTokens: number
+  readonly cacheMb?: number | undefined
   readonly gpu?: string | false | undefined
   readonly threads?: number | undefined
 }
@@ -78,8 +79,10 @@ export function openSpec(spec: ModelSpec): OpenEngine {
       ...(model !== undefined && { model })
     })
   }
-  const { contextTokens, file, gpu, name, slots, threads } = spec
+  const { cacheMb, contextTokens, file, gpu, name, slots, threads } = spec
+  const cacheBytesMax = cacheMb === undefined ? undefined : cacheMb * 1024 ** 2
   const graphics = gpu === undefined || gpu === false ? false : "auto"
   const fixed = threads === undefined ? {} : { threads }
-  return openLlama({ name, file, slotsMax: slots, contextTokens, gpu: graphics, ...fixed, progressMaxMs, loadMaxMs })
+  const sizes = { slotsMax: slots, contextTokens, cacheBytesMax }
+  return openLlama({ name, file, ...sizes, gpu: graphics, ...fixed, progressMaxMs, loadMaxMs })
 }
