@@ -193,7 +193,7 @@ class Conversation implements Behaviour<Machine> {
       this.#draft = { turn, attempt, text: "" }
       const stored = yield* Effect.retry(this.#services.journal.messages(this.#id, turn, messagesMax), untilItAnswers)
       this.#notices = notices[languageOf(stored.findLast(({ role }) => role === "user")?.text ?? "")]
-      const messages = promptOf(this.#options.systemPrompt, stored)
+      const messages = promptOf(this.#options.systemPrompt, stored, messagesMax)
       const userId = stored.findLast((message) => message.userId !== undefined)?.userId ?? this.#id
       const user = `${accountOf(this.#id)}/${userId}`
       const { answerTokensMax, sampling } = this.#options

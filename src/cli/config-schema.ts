@@ -164,6 +164,14 @@ const LlamaModel = Schema.Struct({
   file: path.annotate({ description: "The GGUF file. A relative path starts at the working directory." }),
   slots: setting(whole(1, 256), 4, "Turns that are decoded together."),
   contextTokens: setting(whole(128, 1_048_576), 2048, "Tokens of prompt and answer together, in each slot."),
+  cacheMb: Schema.optionalKey(
+    whole(0, 1_048_576).annotate({
+      description:
+        "Memory, in MiB, for what was computed for past answers: a conversation that goes on is not read again from " +
+        "its beginning. Left out, a quarter of what is free when the model is loaded, and at most 8192; 0 keeps only " +
+        "what free slots have."
+    })
+  ),
   gpu: Schema.optionalKey(
     oneOf(["auto", "cuda", "vulkan", "metal", false]).annotate({
       description: "The graphics interface to compute with."

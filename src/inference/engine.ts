@@ -98,7 +98,10 @@ export interface CallDelta {
 }
 
 export interface Usage {
+  /** All of it, decoded for this answer or before. */
   readonly promptTokens: number
+  /** Those that were decoded before; left out where the engine does not say. */
+  readonly cachedTokens?: number
   readonly answerTokens: number
 }
 

@@ -32,10 +32,11 @@ import {
 } from "./engine.ts"
 import { ggufProblem } from "./gguf-file.ts"
 import { broken, fileMend, unopened } from "./llama-broken.ts"
+import { type Counts, count, emptyCounts, noRoom } from "./llama-counts.ts"
 import { type AllRunning, hearStep, jobOf, loseAll, refuse, runningOf, type Tokens } from "./llama-running.ts"
 import * as Patience from "./patience.ts"
 import { addStep, emptyStepStats, type StepStats, takeThreads, threadWords } from "./step-stats.ts"
-import type { Decoded, FromWorker, WorkerOptions } from "./worker/wire.ts"
+import type { FromWorker, WorkerOptions } from "./worker/wire.ts"
 import { startWorker, type WorkerEvent, type WorkerProcess } from "./worker-process.ts"
 
 export interface LlamaOptions {
@@ -50,6 +51,11 @@ export interface LlamaOptions {
   readonly threads?: number
   /** Prompt tokens decoded at a time: more is faster for the one, fewer is smoother for the others. */
   readonly stepTokensMax?: number
+  /**
+   * Memory for the states of past answers, beside the sequences themselves. Left out, a quarter of what is free when
+   * the model is loaded, and at most 8 GiB.
+   */
+  readonly cacheBytesMax?: number | undefined
   /** How long it may be silent; while it decodes, what a few steps take is added. */
   readonly progressMaxMs: number
   readonly loadMaxMs: number
@@ -63,17 +69,11 @@ export interface LlamaOptions {
 
 export interface LlamaEngine extends Engine {
   readonly workerPid: Effect.Effect<number | undefined>
+  /** What is kept in memory of answers that have ended: of whom it is, nobody knows, so all of it goes. */
+  readonly forget: Effect.Effect<void>
   /** Since it was opened. */
-  readonly counts: Effect.Effect<Counts>
+  readonly counts: Effect.Effect<Readonly<Counts>>
   readonly steps: Effect.Effect<StepStats>
-}
-
-export interface Counts {
-  readonly restarts: number
-  /** Decode steps, the sequences in them, and the tokens that went in. */
-  readonly steps: number
-  readonly rows: number
-  readonly tokens: number
 }
 
 const defaults = {
@@ -97,7 +97,7 @@ export const openLlama = Effect.fn("openLlama")(function* (
     options: { ...defaults, ...options },
     ready: yield* Latch.make(),
     running: new Map(),
-    counts: { restarts: 0, steps: 0, rows: 0, tokens: 0 },
+    counts: emptyCounts(),
     steps: emptyStepStats(),
     patience: undefined,
     isRefused: false,
@@ -116,17 +116,18 @@ export const openLlama = Effect.fn("openLlama")(function* (
     isReady: Effect.sync(() => state.worker !== undefined),
     trouble: Effect.sync(() => state.trouble),
     workerPid: Effect.sync(() => state.worker?.pid),
+    forget: Effect.sync(() => state.worker?.send({ type: "forget" })),
     counts: Effect.sync(() => ({ ...state.counts })),
     steps: Effect.sync(() => state.steps)
   }
 })
 
 interface State {
-  readonly options: Required<Omit<LlamaOptions, "threads" | "watch">> & LlamaOptions
+  readonly options: Required<Omit<LlamaOptions, "threads" | "watch" | "cacheBytesMax">> & LlamaOptions
   /** Open while there is a worker. */
   readonly ready: Latch.Latch
   readonly running: AllRunning
-  readonly counts: { -readonly [Count in keyof Counts]: Counts[Count] }
+  readonly counts: Counts
   readonly steps: StepStats
   worker: WorkerProcess | undefined
   /** With that worker. */
@@ -248,6 +249,7 @@ const tellOfThreads = ({ options: { name }, steps }: State) =>
 function lose(state: State, how: string): void {
   state.ready.closeUnsafe()
   state.worker = undefined
+  state.counts.room = noRoom
   state.trouble = how
   loseAll(state.running, new EngineLost({ reason: how }))
 }
@@ -276,25 +278,20 @@ function hear(state: State, started: Deferred.Deferred<void, string>, message: F
       refuse(state.running, message.key, new EngineRefused({ reason: message.reason, part: message.part }))
       return
     case "begun": {
+      state.counts.cachedTokens += message.cachedTokens
       const one = state.running.get(message.key)
       if (one !== undefined) Queue.offerUnsafe(one.tokens, { type: "progress", promptTokens: message.promptTokens })
     }
   }
 }
 
-function count(counts: State["counts"], { texts, tokens }: Decoded): void {
-  counts.steps++
-  counts.rows += texts.length
-  counts.tokens += tokens
-}
-
 function workerOptionsOf(options: State["options"]): WorkerOptions {
-  const { contextTokens, file, gpu, progressMaxMs, slotsMax, stepTokensMax } = options
+  const { cacheBytesMax, contextTokens, file, gpu, progressMaxMs, slotsMax, stepTokensMax } = options
   const coresMax = wholeCores()
   // One more than there are cores, and a step takes a hundred times as long.
   const threads = options.threads && Math.min(options.threads, coresMax)
   const heartbeatMs = Math.min(heartbeatMaxMs, progressMaxMs / Patience.silentTicksMax)
-  return { file, slotsMax, contextTokens, gpu, coresMax, threads, stepTokensMax, heartbeatMs }
+  return { file, slotsMax, contextTokens, gpu, coresMax, threads, stepTokensMax, heartbeatMs, cacheBytesMax }
 }
 
 const heartbeatMaxMs = 1_000

@@ -21,6 +21,7 @@ export interface LlamaSpec {
   readonly file: string
   readonly slots: number
   readonly contextTokens: number
+  readonly cacheMb?: number | undefined
   readonly gpu?: string | false | undefined
   readonly threads?: number | undefined
   /** How long it stays in memory after its last request, as durationMsOf reads it. */
@@ -114,17 +115,11 @@ export function openSpec(spec: ModelSpec, watch?: (event: WorkerEvent) => void):
       ...(model !== undefined && { model })
     })
   }
-  const { contextTokens, file, gpu, name, slots, threads } = spec
+  const { cacheMb, contextTokens, file, gpu, name, slots, threads } = spec
+  const cacheBytesMax = cacheMb === undefined ? undefined : cacheMb * 1024 ** 2
   const graphics = gpu === undefined || gpu === false ? false : "auto"
-  return openLlama({
-    name,
-    file,
-    slotsMax: slots,
-    contextTokens,
-    gpu: graphics,
-    ...(threads !== undefined && { threads }),
-    progressMaxMs,
-    loadMaxMs,
-    ...(watch && { watch })
-  })
+  const sizes = { slotsMax: slots, contextTokens, cacheBytesMax }
+  const fixed = threads === undefined ? {} : { threads }
+  const watched = watch === undefined ? {} : { watch }
+  return openLlama({ name, file, ...sizes, gpu: graphics, ...fixed, ...watched, progressMaxMs, loadMaxMs })
 }

@@ -104,13 +104,25 @@ function lastWordsOf(child: ChildProcess): () => string {
   return () => words.trim().replace(/\s*\n\s*/g, " | ")
 }
 
-const Usage = Schema.Struct({ promptTokens: Schema.Number, answerTokens: Schema.Number })
+const Usage = Schema.Struct({
+  promptTokens: Schema.Number,
+  cachedTokens: Schema.Number,
+  answerTokens: Schema.Number
+})
+const Room = Schema.Struct({
+  usedTokens: Schema.Number,
+  reservedTokens: Schema.Number,
+  heldTokens: Schema.Number,
+  copies: Schema.Number,
+  copyBytes: Schema.Number
+})
 const Message: Schema.Codec<FromWorker> = Schema.Union([
   Schema.Struct({
     type: Schema.Literal("decoded"),
     tokens: Schema.Number,
     promptTokens: Schema.Number,
     tookMs: Schema.Number,
+    room: Room,
     texts: Schema.Array(Schema.Tuple([Schema.Number, Schema.String])),
     ends: Schema.Array(Schema.Tuple([Schema.Number, Schema.Literals(["stop", "length"]), Usage]))
   }),
@@ -127,7 +139,12 @@ const Message: Schema.Codec<FromWorker> = Schema.Union([
       })
     )
   }),
-  Schema.Struct({ type: Schema.Literal("begun"), key: Schema.Number, promptTokens: Schema.Number }),
+  Schema.Struct({
+    type: Schema.Literal("begun"),
+    key: Schema.Number,
+    promptTokens: Schema.Number,
+    cachedTokens: Schema.Number
+  }),
   Schema.Struct({ type: Schema.Literal("broken"), what: Schema.Literals(["file", "room"]), reason: Schema.String }),
   Schema.Struct({
     type: Schema.Literal("too-long"),

@@ -44,14 +44,18 @@ it.live("an answer is the engine's own, counted as the engine counts, and the sa
       const { reason, usage } = endOf(tokens)
       yield* Effect.promise(async () => {
         const body = { model: builtIn, messages, max_tokens: 60, ...sampling }
-        for (const _ of [1, 2]) {
+        for (const time of [1, 2]) {
           const answer = await client.chat.completions.create(body)
           expect(answer.choices[0]).toMatchObject({ finish_reason: reason, message: { content: textOfTokens(tokens) } })
-          expect(answer.usage).toEqual({
+          expect(answer.usage).toMatchObject({
             prompt_tokens: usage.promptTokens,
             completion_tokens: usage.answerTokens,
             total_tokens: usage.promptTokens + usage.answerTokens
           })
+          const { cached_tokens: cached } = answer.usage?.prompt_tokens_details ?? {}
+          expect(cached).toBe(
+            time === 1 && "temperature" in sampling && sampling.temperature === 0 ? 0 : usage.promptTokens - 1
+          )
         }
         expect(await textOf(await client.chat.completions.create({ ...body, stream: true }))).toBe(textOfTokens(tokens))
       })

@@ -1,8 +1,10 @@
 /** How long a worker may be silent, and that it is found out then. */
+
 import { it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { expect, test } from "vitest"
+import { noRoom } from "../../src/inference/llama-counts.ts"
 import {
   given,
   hear,
@@ -20,6 +22,7 @@ const step = (more: Partial<Decoded>): Decoded => ({
   type: "decoded",
   tokens: 1,
   promptTokens: 0,
+  room: noRoom,
   tookMs: 1,
   texts: [],
   ends: [],
@@ -32,7 +35,7 @@ const loaded = (tokenMs = 10): Patience => {
   return patience
 }
 
-const usage = { promptTokens: 1, answerTokens: 1 }
+const usage = { promptTokens: 1, cachedTokens: 0, answerTokens: 1 }
 
 test("Q1, Q2: while it loads, and while it has nothing to do, each has its own bound", () => {
   expect(silenceMaxMsOf(patienceOf(options))).toBe(60_000)

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest"
 import { textOf } from "../../src/http/metrics.ts"
 import { stepMetrics } from "../../src/http/step-metrics.ts"
+import { noRoom } from "../../src/inference/llama-counts.ts"
 import { addStep, emptyStepStats, takeThreads, threadWords } from "../../src/inference/step-stats.ts"
 import type { ThreadChoice } from "../../src/inference/worker/wire.ts"
 import { exposed } from "./exposition.ts"
@@ -10,6 +11,7 @@ const step = (rows: number, promptTokens: number, answerTokens: number, tookMs: 
   type: "decoded" as const,
   tokens: promptTokens + answerTokens,
   promptTokens,
+  room: noRoom,
   tookMs,
   texts: Array.from({ length: rows }, (_, key) => [key, ""] as const),
   ends: []

@@ -20,7 +20,8 @@ const model = await openModel(options, tuner)
 if ("what" in model) send({ type: "broken", ...model })
 else {
   const tokenMs = await warmUp({ ...options, model, tuner, nowMs, loadedMs: nowMs() - startedMs })
-  const working = openLoop(model, options, tellAll(send))
+  const { cacheBytesMax = shareOf(process.availableMemory()) } = options
+  const working = openLoop(model, { ...options, cacheBytesMax }, tellAll(send))
   loop = working
   process.on("message", (message: ToWorker) => hear(working, message))
   send({ type: "threads", choices: tuner.choices() })
@@ -34,9 +35,15 @@ function die(): void {
   process.kill(-process.pid, "SIGKILL")
 }
 
+/** Whoever else there is on this machine takes memory as well. */
+function shareOf(freeBytes: number): number {
+  return Math.min(8 * 1024 ** 3, Math.floor(freeBytes / 4))
+}
+
 function hear(loop: Loop, message: ToWorker): void {
   if (message.type === "generate") loop.generate(message.job)
-  else loop.abort(message.key)
+  else if (message.type === "abort") loop.abort(message.key)
+  else loop.forget()
 }
 
 /** While it decodes, its steps are the sign of life: an idle event loop says nothing about a hung decode. */

@@ -2,6 +2,7 @@
 import { scheduler } from "node:timers/promises"
 import { getLlama, LlamaLogLevel } from "node-llama-cpp"
 import type { ChatMessage } from "../engine.ts"
+import { type Copy, copiesOf } from "./copies.ts"
 import { type InternalSampler, type Internals, internalsOf } from "./internals.ts"
 import type { Prompt } from "./prompt.ts"
 import { samplersOf } from "./sampler.ts"
@@ -24,16 +25,27 @@ export interface Model {
   readonly isEnd: (token: number) => boolean
   /** Throws `JobRefused` for what it cannot do. */
   readonly sampler: ReturnType<typeof samplersOf>
-  /** One step. The rows' ids are 0, 1, 2, …; returns the sampled token of each row with a sampler. */
+  /** One step. The rows' ids are a run without a gap; returns the sampled token of each row with a sampler. */
   readonly decode: (rows: ReadonlyArray<DecodeRow>) => Promise<ReadonlyArray<number | undefined>>
+  /** Done with the next step; until then neither sequence may be copied or restored. */
   readonly move: (from: number, to: number) => Promise<void>
   /** Empties a sequence. */
   readonly clear: (id: number) => void
   /** Of one sequence. */
   readonly contextTokens: number
+  /** False where a sequence has to be continued at its end, as of recurrent models. */
+  readonly canCut: boolean
+  /** Leaves a sequence its first `tokens` cells; false where that is impossible. */
+  readonly cut: (id: number, tokens: number) => boolean
+  readonly canCopy: boolean
+  /** Of a sequence of `tokens` cells, into memory; undefined when there is no room. */
+  readonly copy: (id: number, tokens: number) => Promise<Copy | undefined>
+  /** Gives an empty sequence the first `tokens` cells of the copied one; false when that failed. */
+  readonly restore: (copy: Copy, tokens: number, id: number) => Promise<boolean>
 }
 
 export interface DecodeRow {
+  readonly id: number
   readonly tokens: ReadonlyArray<number>
   /** Of its first token in its sequence. */
   readonly position: number
@@ -97,6 +109,7 @@ async function contextOf(
   const internals = internalsOf(llama, model, context)
   return {
     ...vocabularyOf(model),
+    ...(await copiesOf(internals)),
     contextTokens,
     prompt,
     sampler: samplersOf(model, internals),
@@ -115,7 +128,7 @@ function decoderOf({ context }: Internals, tuner: Tuner): Model["decode"] {
     // Threads are started for each step, so another number of them costs nothing.
     context.setThreads(tuner.countFor(load))
     context.initBatch(rows.reduce((sum, { tokens }) => sum + tokens.length, 0))
-    const logits = rows.map(({ position, sampler, tokens }, id) => {
+    const logits = rows.map(({ id, position, sampler, tokens }) => {
       const wanted = sampler === undefined ? [] : [tokens.length - 1]
       return context.addToBatch(id, position, Uint32Array.from(tokens), Uint32Array.from(wanted))[0]
     })

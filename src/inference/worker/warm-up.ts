@@ -27,7 +27,7 @@ export async function warmUp({ loadedMs, model, nowMs, slotsMax, stepTokensMax, 
   }
   const sampler = model.sampler({ temperature: 0, seed: 0 }, 1)
   const startedMs = nowMs()
-  await model.decode([{ tokens: [0], position: 0, sampler }])
+  await model.decode([{ id: 0, tokens: [0], position: 0, sampler }])
   sampler.dispose()
   clearAll()
   // The first step allocated, and is no measure of the others.
@@ -57,11 +57,11 @@ type RowsAt = (position: number) => ReadonlyArray<DecodeRow>
 const decoding =
   (rows: number): RowsAt =>
   (position) =>
-    Array.from({ length: rows }, () => ({ tokens: [0], position, sampler: undefined }))
+    Array.from({ length: rows }, (_, id) => ({ id, tokens: [0], position, sampler: undefined }))
 
 const prefilling =
   (tokens: number): RowsAt =>
-  (position) => [{ tokens: Array.from({ length: tokens }, () => 0), position, sampler: undefined }]
+  (position) => [{ id: 0, tokens: Array.from({ length: tokens }, () => 0), position, sampler: undefined }]
 
 /** The next one has room in its sequence, or begins it again. */
 function nextPosition({ kind, tokens }: Load, position: number, contextTokens: number): number {

@@ -14,6 +14,8 @@ export interface WorkerOptions {
   readonly threads?: number | undefined
   readonly stepTokensMax: number
   readonly heartbeatMs: number
+  /** Of what is kept of past answers; undefined is a share of the memory that is free once the model is loaded. */
+  readonly cacheBytesMax?: number | undefined
 }
 
 export interface Job extends Sampling {
@@ -37,6 +39,8 @@ export type EndReason = "stop" | "length"
 export type ToWorker =
   | { readonly type: "generate"; readonly job: Job }
   | { readonly type: "abort"; readonly key: number }
+  /** All that is kept of answers that have ended. */
+  | { readonly type: "forget" }
 
 export type FromWorker =
   /** It is there, and the model is being loaded. */
@@ -49,8 +53,8 @@ export type FromWorker =
   | ({ readonly type: "broken" } & Unopened)
   /** It has nothing to do, and would do it. */
   | { readonly type: "idle" }
-  /** It has a sequence, and its prompt so many tokens. */
-  | { readonly type: "begun"; readonly key: number; readonly promptTokens: number }
+  /** It has a sequence, and its prompt so many tokens, of which the first were decoded before. */
+  | { readonly type: "begun"; readonly key: number; readonly promptTokens: number; readonly cachedTokens: number }
   | Decoded
   | { readonly type: "too-long"; readonly key: number; readonly tokens: number; readonly tokensMax: number }
   | { readonly type: "refused"; readonly key: number; readonly part: RequestPart; readonly reason: string }
@@ -77,7 +81,20 @@ export interface Decoded {
   readonly promptTokens: number
   /** Until all of it was sampled. */
   readonly tookMs: number
+  readonly room: Room
   /** What each sequence of the step has to show, which may be nothing. */
   readonly texts: ReadonlyArray<readonly [key: number, text: string]>
-  readonly ends: ReadonlyArray<readonly [key: number, reason: EndReason, usage: Usage]>
+  readonly ends: ReadonlyArray<readonly [key: number, reason: EndReason, usage: Required<Usage>]>
+}
+
+/** What is kept, in tokens and bytes. */
+export interface Room {
+  /** Decoded in the sequences that are in use. */
+  readonly usedTokens: number
+  /** What these may need at most. */
+  readonly reservedTokens: number
+  /** In the sequences that are free. */
+  readonly heldTokens: number
+  readonly copies: number
+  readonly copyBytes: number
 }
