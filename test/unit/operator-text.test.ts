@@ -18,7 +18,9 @@ const status: Status = {
   ready: false,
   durability: "relaxed",
   parts: { database: "up", model: "it is not ready", "web/chat": "up", "webhook/demo": "up" },
-  model: { name: "default", slots: 4, running: 4, interactive: 12, background: 1, turnMs: 2_345 },
+  models: [
+    { name: "default", state: "answering", slots: 4, running: 4, interactive: 12, background: 1, turnMs: 2_345 }
+  ],
   conversations: { live: 37, busy: 16 },
   outbox: { due: 3, deadLetters: 2 },
   events: [

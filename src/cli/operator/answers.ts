@@ -10,14 +10,18 @@ export const Status = Schema.Struct({
   ready: Schema.Boolean,
   durability: Schema.String,
   parts: Schema.Record(Schema.String, Schema.String),
-  model: Schema.Struct({
-    name: Schema.String,
-    slots: Schema.Number,
-    running: Schema.Number,
-    interactive: Schema.Number,
-    background: Schema.Number,
-    turnMs: Schema.Number
-  }),
+  models: Schema.Array(
+    Schema.Struct({
+      name: Schema.String,
+      state: Schema.String,
+      why: Schema.optionalKey(Schema.String),
+      slots: Schema.Number,
+      running: Schema.Number,
+      interactive: Schema.Number,
+      background: Schema.Number,
+      turnMs: Schema.Number
+    })
+  ),
   conversations: Schema.Struct({ live: Schema.Number, busy: Schema.Number }),
   outbox: Schema.NullOr(Schema.Struct({ due: Schema.Number, deadLetters: Schema.Number })),
   events: Schema.NullOr(

@@ -16,10 +16,9 @@ const columns: ReadonlyArray<Column> = [
 ]
 
 export function statusText(status: Status, address: string, look: Look): string {
-  const { conversations, durability, events, model, nowMs, outbox, parts, ready, startedAtMs } = status
+  const { conversations, durability, events, models, nowMs, outbox, parts, ready, startedAtMs } = status
   const verdict = ready ? painted("ready", "green", look) : painted("not ready", "red", look)
   const wide = Math.max(...Object.keys(parts).map((name) => name.length))
-  const waiting = model.interactive + model.background
   return [
     `Parley at ${address}: ${verdict}, for ${durationText(nowMs - startedAtMs)}`,
     ...Object.entries(parts).map(([name, is]) => {
@@ -30,11 +29,19 @@ export function statusText(status: Status, address: string, look: Look): string 
       ? []
       : [painted("  durability is relaxed: accepted events may be lost", "yellow", look)]),
     "",
-    `Model          ${model.name}: ${model.running} of ${model.slots} slots, ${waiting} waiting, ${turnText(model.turnMs)}`,
+    ...models.map((model) => modelLine(model, look)),
     `Conversations  ${conversations.live} live, ${conversations.busy} busy`,
     ...(outbox === null ? [] : [outboxLine(outbox, look)]),
     ...(events === null ? [] : ["", ...table(columns, events.map(rowOf), look.width)])
   ].join("\n")
+}
+
+function modelLine(model: Status["models"][number], look: Look): string {
+  const { background, interactive, name, running, slots, state, turnMs, why } = model
+  const words = ` (${state}${why === undefined ? "" : `: ${printable(why)}`})`
+  const isBad = state === "lost" || state === "broken" || state === "breaker-open"
+  const is = state === "ready" || state === "answering" ? "" : isBad ? painted(words, "red", look) : words
+  return `Model          ${name}: ${running} of ${slots} slots, ${background + interactive} waiting, ${turnText(turnMs)}${is}`
 }
 
 function turnText(turnMs: number): string {

@@ -1,7 +1,9 @@
 /** How the server does, as one document: what is up, what waits, what was counted. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type { ServedModel } from "../../inference/model-pool.ts"
 import { census, outboxCensus, terms } from "../../store/census.ts"
+import type { ModelHealth } from "../health.ts"
 import { healthOf, type Observed } from "../observe.ts"
 
 export interface StatusOptions extends Observed {
@@ -10,9 +12,7 @@ export interface StatusOptions extends Observed {
 
 export const statusOf = Effect.fn("statusOf")(function* (options: StatusOptions) {
   const { accounts, configured, database, models, startedAtMs } = options
-  const [{ name, scheduler }] = models
   const health = yield* healthOf(options)
-  const { running, slotsMax, turnMs, waitingOf } = yield* scheduler.stats
   const open = [...accounts.values()].map(({ conversations }) => conversations)
   // Without a database there are no counts; what is wrong with it stands in `parts`.
   const counts = yield* Effect.orElseSucceed(census(database), () => undefined)
@@ -21,8 +21,7 @@ export const statusOf = Effect.fn("statusOf")(function* (options: StatusOptions)
     nowMs: yield* Clock.currentTimeMillis,
     startedAtMs,
     ...health,
-    // The default one; how each of them is, `models` says.
-    model: { name, slots: slotsMax, running, ...waitingOf, turnMs },
+    models: yield* Effect.forEach(models, (model, nth) => withLoad(health.models[nth]!, model)),
     conversations: {
       live: open.reduce((sum, all) => sum + all.live(), 0),
       busy: open.reduce((sum, all) => sum + all.busy(), 0)
@@ -30,6 +29,11 @@ export const statusOf = Effect.fn("statusOf")(function* (options: StatusOptions)
     outbox: outbox ?? null,
     events: counts === undefined ? null : tableOf(counts, configured)
   }
+})
+
+const withLoad = Effect.fnUntraced(function* (health: ModelHealth, { scheduler }: ServedModel) {
+  const { running, slotsMax, turnMs, waitingOf } = yield* scheduler.stats
+  return { ...health, slots: slotsMax, running, ...waitingOf, turnMs }
 })
 
 /** By account, also of those that are not configured any more. */
