@@ -40,7 +40,7 @@ const turns = fc.array(
       { weight: 1, arbitrary: fc.integer({ min: 1, max: 12 }) }
     )
   }),
-  { minLength: 60, maxLength: 60, size: "max" }
+  { minLength: 48, maxLength: 48, size: "max" }
 )
 
 const requestOf = (messages: ReadonlyArray<ChatMessage>, answerTokensMax: number): InferenceRequest =>
@@ -114,24 +114,28 @@ describe("conversations, with others between their turns, whose listeners leave:
     [guide, 3, 0, 0.8],
     [random, 3, 3 * megabyte, 0.5]
   ] as const) {
-    it.live(`${options.name}, ${slotsMax} slots, ${cacheBytesMax / megabyte} MiB`, () =>
-      Effect.gen(function* () {
-        const engine = yield* openLlama({ ...options, slotsMax, cacheBytesMax, stepTokensMax: 32 })
-        const [drawn] = fc.sample(turns, { numRuns: 1, seed: slotsMax })
-        const heard = yield* converse(engine, drawn!)
-        expect(heard.length).toBeGreaterThan(30)
-        const { cachedTokens, promptTokens, room } = yield* engine.counts
-        expect(cachedTokens).toBeGreaterThan(promptTokens)
-        expect(room.copies > 0).toBe(cacheBytesMax > 0)
-        expect(room.copyBytes).toBeLessThanOrEqual(cacheBytesMax)
-        const expected = yield* Effect.forEach([256, 24, 7], (tokens) => anew(options, heard, tokens))
-        const counting = heard.flatMap(({ text }, i) => {
-          const texts = new Set(expected.map((all) => all[i]))
-          return texts.size === 1 ? [{ text, isSame: texts.has(text) }] : []
-        })
-        expect(counting.length).toBeGreaterThanOrEqual(sure * heard.length)
-        expect(counting.filter(({ isSame }) => !isSame).length).toBeLessThanOrEqual(counting.length / 20)
-      }).pipe(Effect.scoped)
+    it.live(
+      `${options.name}, ${slotsMax} slots, ${cacheBytesMax / megabyte} MiB`,
+      () =>
+        Effect.gen(function* () {
+          const engine = yield* openLlama({ ...options, slotsMax, cacheBytesMax, stepTokensMax: 32 })
+          const [drawn] = fc.sample(turns, { numRuns: 1, seed: slotsMax })
+          const heard = yield* converse(engine, drawn!)
+          expect(heard.length).toBeGreaterThan(20)
+          const { cachedTokens, promptTokens, room } = yield* engine.counts
+          expect(cachedTokens).toBeGreaterThan(promptTokens)
+          expect(room.copies > 0).toBe(cacheBytesMax > 0)
+          expect(room.copyBytes).toBeLessThanOrEqual(cacheBytesMax)
+          const expected = yield* Effect.forEach([256, 48, 24], (tokens) => anew(options, heard, tokens))
+          const counting = heard.flatMap(({ text }, i) => {
+            const texts = new Set(expected.map((all) => all[i]))
+            return texts.size === 1 ? [{ text, isSame: texts.has(text) }] : []
+          })
+          expect(counting.length).toBeGreaterThanOrEqual(sure * heard.length)
+          expect(counting.filter(({ isSame }) => !isSame).length).toBeLessThanOrEqual(counting.length / 20)
+        }).pipe(Effect.scoped),
+      // As a whole; no step of it is measured.
+      600_000
     )
   }
 })
