@@ -4,7 +4,8 @@
  *   node bench/guide.ts [--short]
  *
  * The floor is node-llama-cpp as its documentation shows it, on the same file with as many threads: a chat session a
- * person. Both are asked the same questions, and each starts its conversation anew, so that prompts are read again.
+ * person. Both are asked the same questions, and each starts its conversation anew, most of which Parley has read
+ * before.
  */
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"

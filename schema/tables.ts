@@ -10,6 +10,8 @@ export interface Tables {
   readonly attempt: AttemptTable
   readonly dead_letter: DeadLetterTable
   readonly tally: TallyTable
+  readonly audit: AuditTable
+  readonly forgotten: ForgottenTable
 }
 
 /** Accepted events. `fate` is null while pending. */
@@ -87,6 +89,10 @@ export interface OutboundTable {
   readonly at_ms: number
   /** Of the delivery machine that `state` belongs to. */
   readonly version: number
+  /** Of its attempts, those that were made before it was last replayed. */
+  readonly attempts_before: Generated<number>
+  /** When it was last replayed: its age counts from then. */
+  readonly renewed_at_ms: number | null
 }
 
 /** One row before each send. Its primary key (outbound, n) fences delivery. */
@@ -108,6 +114,32 @@ export interface DeadLetterTable {
   readonly reference: string
   readonly reason: string
   readonly state: Generated<"open" | "replayed" | "discarded">
+  readonly at_ms: number
+}
+
+/** What operators did. */
+export interface AuditTable {
+  readonly id: Generated<number>
+  readonly at_ms: number
+  /** Who it was, in their own words. */
+  readonly operator: string
+  /** The network address that asked. */
+  readonly address: string
+  readonly action: "replay" | "discard" | "forget"
+  /** Of one that was forgotten, the hash that `forgotten` has. */
+  readonly conversation: string
+  /** A dead letter's id; empty where the action is of the whole conversation. */
+  readonly subject: string
+}
+
+/**
+ * Where the numbers of a forgotten conversation go on, should it begin again: its idempotency keys are made of them.
+ * It is named by the SHA-256 of its id, in hexadecimal.
+ */
+export interface ForgottenTable {
+  readonly conversation: string
+  readonly seq: number
+  readonly message_seq: number
   readonly at_ms: number
 }
 

@@ -12,7 +12,7 @@ import { openWebhook } from "./adapters/webhook/webhook.ts"
 import type { ChannelConfig, Config } from "./cli/config-schema.ts"
 import { accountId, conversationId, partsOf } from "./domain/ids.ts"
 import type { Sampling } from "./inference/engine.ts"
-import type { InferenceScheduler } from "./inference/scheduler.ts"
+import type { ModelPool } from "./inference/model-pool.ts"
 import type { ConversationSettings } from "./machines/conversation.ts"
 import type { Intensity } from "./machines/restart-intensity.ts"
 import type { Database } from "./store/database.ts"
@@ -23,7 +23,8 @@ export interface ChannelParts {
   readonly config: Config
   readonly database: Database["Service"]
   readonly journal: Journal["Service"]
-  readonly scheduler: InferenceScheduler["Service"]
+  /** All that are served, the default first. */
+  readonly models: ModelPool["models"]
   /** Those that are open. */
   readonly accounts: Map<string, Account>
   readonly sweeper: SweeperOptions
@@ -35,6 +36,8 @@ export interface Channel {
   readonly id: string
   readonly open: Effect.Effect<Adapter, { readonly reason: string }, Scope.Scope>
   readonly settings: Omit<ConversationSettings, "turnMaxMs">
+  /** The default one where it is undefined. */
+  readonly model: string | undefined
   readonly sampling: Partial<Sampling> | undefined
   readonly attemptsMax: number
   readonly ageMaxMs: number
@@ -45,13 +48,18 @@ const samplingDefault = { temperature: 0.7 }
 /** It was taught one answer to each question. */
 const guideSampling = { temperature: 0 }
 
-/** What the configuration says of the model that answers. */
-export const samplingOfModel = ({ models }: Pick<Config, "models">): Partial<Sampling> | undefined =>
-  models[0] === undefined ? guideSampling : models[0].sampling
+/** What the configuration says of a model; of the first one where no name is given. */
+export function samplingOfModel({ models }: Pick<Config, "models">, name?: string): Partial<Sampling> | undefined {
+  if (models.length === 0) return guideSampling
+  return (name === undefined ? models[0] : models.find((model) => model.name === name))?.sampling
+}
 
 /** The channel's before the model's before ours. */
-export function samplingOf({ models }: Pick<Config, "models">, channel: Pick<Channel, "sampling">): Sampling {
-  return { ...samplingDefault, ...samplingOfModel({ models }), ...channel.sampling }
+export function samplingOf(
+  config: Pick<Config, "models">,
+  { model, sampling }: Pick<Channel, "model" | "sampling">
+): Sampling {
+  return { ...samplingDefault, ...samplingOfModel(config, model), ...sampling }
 }
 
 const accountLimits = { liveMax: 50_000, linesMax: 20_000 }
@@ -84,7 +92,8 @@ export const openChannel = Effect.fn("openChannel")(function* (parts: ChannelPar
 })
 
 const accountOf = Effect.fn("accountOf")(function* (parts: ChannelParts, channel: Channel) {
-  const { config, journal, pending, scheduler } = parts
+  const { config, journal, models, pending } = parts
+  const { scheduler } = modelOf(models, channel.model)
   const { answerTokensMax, mailboxMax, turnMaxMs, ...limits } = config.limits
   const adapter = yield* channel.open
   const options = {
@@ -112,19 +121,27 @@ const accountOf = Effect.fn("accountOf")(function* (parts: ChannelParts, channel
   })
 })
 
+/** The configuration names none that there is not. */
+function modelOf(models: ChannelParts["models"], name: string | undefined) {
+  return models.find((model) => model.name === name) ?? models[0]
+}
+
 function webhookChannel(channel: ChannelConfig): Channel {
-  const { account, attemptsMax, giveUpAfterMs, policy, sampling, settleMs } = channel
+  const { account, attemptsMax, giveUpAfterMs, model, policy, sampling, settleMs } = channel
   return {
     id: accountId("webhook", account),
     open: openWebhook(channel),
     settings: { policy, settleMs },
+    model,
     sampling,
     attemptsMax,
     ageMaxMs: giveUpAfterMs
   }
 }
 
-function webChannel({ accounts, config, database, scheduler }: ChannelParts): Channel {
+function webChannel({ accounts, config, database, models }: ChannelParts): Channel {
+  const { model, ...settings } = config.web
+  const { scheduler } = modelOf(models, model)
   const idOf = (thread: string) => conversationId("web", webAccount, thread)
   const open = openWeb({
     account: webAccount,
@@ -133,5 +150,5 @@ function webChannel({ accounts, config, database, scheduler }: ChannelParts): Ch
     typing: (thread) => accounts.get(webId)?.conversations.hint(idOf(thread), { type: "user.typing" })
   })
   // The record is what pages read: sending to them cannot fail for long.
-  return { id: webId, open, settings: config.web, sampling: undefined, attemptsMax: 12, ageMaxMs: dayMs }
+  return { id: webId, open, settings, model, sampling: undefined, attemptsMax: 12, ageMaxMs: dayMs }
 }

@@ -1,4 +1,5 @@
 /** The server: its layers joined, started from the inside out, and stopped from the outside in. */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -7,17 +8,20 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Account } from "./actors/account.ts"
+import { makeOperations } from "./actors/operator.ts"
 import { supervise } from "./actors/supervisor.ts"
 import { runSweeper, type SweeperOptions, sweep } from "./actors/sweeper.ts"
 import { channelsOf, openChannel, partIntensity, samplingOfModel, webId } from "./channels.ts"
 import { StartTrouble } from "./cli/command.ts"
 import type { Config } from "./cli/config-schema.ts"
+import { thisMachine } from "./cli/doctor/machine.ts"
+import { bytesOf } from "./domain/amounts.ts"
 import { randomId } from "./domain/random-id.ts"
-import type { Chats } from "./http/chat-route.ts"
+import type { ChatRouteOptions, Chats } from "./http/chat-route.ts"
 import { healthOf, metricsOf, type Observed } from "./http/observe.ts"
 import { listen } from "./http/server.ts"
-import { openModel } from "./inference/models.ts"
-import { InferenceScheduler, layer as layerScheduler } from "./inference/scheduler.ts"
+import { type ModelPool, openModelPool, type ServedModel } from "./inference/model-pool.ts"
+import { builtIn, pooledModel } from "./inference/models.ts"
 import { Database, layer as layerDatabase } from "./store/database.ts"
 import * as Embedded from "./store/embedded.ts"
 import { Journal } from "./store/journal.ts"
@@ -34,6 +38,8 @@ const writerLimits = { batchMax: 256, queueMax: 20_000 }
 const closeMs = 2_000
 const drainPollMs = 25
 const dayMs = 86_400_000
+/** Of the memory that the machine gives, where the configuration does not say: Parley and PostgreSQL need some too. */
+const modelsShare = 0.9
 
 export interface ServeOptions {
   readonly config: Config
@@ -69,6 +75,7 @@ const start = Effect.fn("start")(function* (
   config: Config,
   seams: Seams
 ): Effect.fn.Return<Server, StartTrouble, Scope.Scope> {
+  const startedAtMs = yield* Clock.currentTimeMillis
   const failed = yield* Deferred.make<never, StartTrouble>()
   const fail = (reason: string) => Deferred.fail(failed, new StartTrouble({ reason }))
   const watch = (part: Effect.Effect<unknown, { readonly reason: string }>) =>
@@ -77,20 +84,13 @@ const start = Effect.fn("start")(function* (
   // Before the model, which may put a file into the data directory: the store makes that one so that postgres can
   // reach it.
   const url = yield* openDatabase(config)
-  const [first, ...others] = config.models
-  if (others.length > 0) {
-    yield* Effect.logWarning(`only the first model, ${first?.name}, is used; this version runs one`)
-  }
-  const model = yield* openModel(first)
-  yield* watch(model.opened)
-  const { queueMax, queueTokensMax } = config.limits
+  const pool = yield* openModels(config)
+  yield* watch(pool.opened)
   const layers = layerJournal({ owner: randomId(), limits: writerLimits }).pipe(
-    Layer.provideMerge(layerDatabase({ url, ...databaseLimits }, config.durability)),
-    Layer.merge(layerScheduler({ engine: model.engine, queueMax, queueTokensMax }))
+    Layer.provideMerge(layerDatabase({ url, ...databaseLimits }, config.durability))
   )
   const context = yield* Effect.mapError(Layer.build(layers), ({ reason }) => new StartTrouble({ reason }))
   const database = Context.get(context, Database)
-  const scheduler = Context.get(context, InferenceScheduler)
   const journal = (seams.journal ?? ((same) => same))(Context.get(context, Journal))
 
   const accounts = new Map<string, Account>()
@@ -103,7 +103,8 @@ const start = Effect.fn("start")(function* (
     },
     dedupKeptMs: config.retention.dedupDays * dayMs
   }
-  const parts = { config, database, journal, scheduler, accounts, sweeper, pending: () => pending }
+  const { models } = pool
+  const parts = { config, database, journal, models, accounts, sweeper, pending: () => pending }
   const channels = channelsOf(parts)
   const opened = yield* Effect.forEach(channels, (channel) => openChannel(parts, channel))
   yield* Effect.forEach(opened, ({ kept }) => watch(kept))
@@ -113,7 +114,7 @@ const start = Effect.fn("start")(function* (
 
   if (Deferred.isDoneUnsafe(failed)) return yield* Deferred.await(failed)
   const configured = channels.map(({ id }) => id)
-  const observed: Observed = { database, scheduler, accounts, configured, durability: config.durability }
+  const observed: Observed = { database, models, accounts, configured, durability: config.durability }
   const chats: Chats = { inFlight: 0, isOver: false }
   const address = yield* listen({
     host: config.host,
@@ -127,10 +128,34 @@ const start = Effect.fn("start")(function* (
     connect: () => accounts.get(webId)?.adapter.connect,
     health: healthOf(observed),
     metrics: metricsOf(observed),
-    v1: { chats, scheduler, model: model.engine.name, sampling: samplingOfModel(config), limits: config.limits }
+    operator: { ...observed, operations: makeOperations(observed), startedAtMs },
+    v1: { chats, models: chatModels(config, pool), limits: config.limits }
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
   return { address, accounts, chats, failed: Deferred.await(failed) }
 })
+
+/** Those that are configured; where none is, the guide. */
+const openModels = Effect.fn("openModels")(function* ({ limits, models }: Config) {
+  if (models.length === 0) yield* Effect.logInfo(aboutBuiltIn)
+  const [first = builtIn, ...others] = models
+  const { modelsMemory, queueMax, queueTokensMax } = limits
+  const bytesSet = modelsMemory === undefined ? undefined : bytesOf(modelsMemory)
+  return yield* openModelPool({
+    models: [pooledModel(first, true), ...others.map((spec) => pooledModel(spec, false))],
+    bytesMax: bytesSet ?? Math.floor(thisMachine().memoryBytes * modelsShare),
+    isBytesMaxSet: bytesSet !== undefined,
+    queueMax,
+    queueTokensMax
+  })
+})
+
+const aboutBuiltIn =
+  "no model is configured: the built-in guide answers, which knows Parley and little else. PARLEY_MODEL names another"
+
+function chatModels(config: Config, { models: [first, ...others] }: ModelPool): ChatRouteOptions["models"] {
+  const chatModel = ({ name, scheduler }: ServedModel) => ({ name, scheduler, sampling: samplingOfModel(config, name) })
+  return [chatModel(first), ...others.map(chatModel)]
+}
 
 /** The operator's database, or one of our own that is kept alive. */
 const openDatabase = Effect.fn("openDatabase")(function* (

@@ -22,6 +22,12 @@ export interface Account {
   readonly adapter: Adapter
   readonly conversations: Conversations
   readonly delivery: Delivery
+  /**
+   * Does `work` while the conversation is nobody's: it has no actor, nothing of it is sent, no event of it is accepted,
+   * and all that was written of it before is known. Interrupting waits for the end of the work; if that fails, the
+   * conversation is woken.
+   */
+  readonly alone: <A, E>(conversation: string, work: Effect.Effect<A, E>) => Effect.Effect<A, E | Unavailable>
   /** Takes nothing any more: the platform is told to come again. */
   readonly refuse: () => void
   /** The listener, supervised. Fails when it cannot be kept open. */
@@ -78,6 +84,8 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
     const { channel, thread } = inbound
     const conversation = conversationId(channel, inbound.account, thread)
     if (isRefusing) return yield* new NotAccepted({ reason: "stopping", retryAfterMs: busyRetryMs })
+    if (conversations.isHeld(conversation))
+      return yield* new NotAccepted({ reason: "stopping", retryAfterMs: databaseRetryMs })
     const isFull =
       options.pending() >= limits.inboxMax || conversations.inboxSize(conversation) >= limits.conversationInboxMax
     if (isFull) return yield* new NotAccepted({ reason: "inbox-full", retryAfterMs: busyRetryMs })
@@ -96,6 +104,21 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
     adapter,
     conversations,
     delivery,
+    alone: (conversation, work) =>
+      Effect.gen(function* () {
+        yield* conversations.hold(conversation)
+        yield* delivery.hold(conversation)
+        yield* journal.drained
+        return yield* Effect.uninterruptible(work)
+      }).pipe(
+        Effect.scoped,
+        Effect.tapCause(() =>
+          Effect.sync(() => {
+            delivery.wake(conversation)
+            conversations.wake(conversation)
+          })
+        )
+      ),
     refuse: () => {
       isRefusing = true
     },

@@ -193,7 +193,7 @@ class Conversation implements Behaviour<Machine> {
       this.#draft = { turn, attempt, text: "" }
       const stored = yield* Effect.retry(this.#services.journal.messages(this.#id, turn, messagesMax), untilItAnswers)
       this.#notices = notices[languageOf(stored.findLast(({ role }) => role === "user")?.text ?? "")]
-      const messages = promptOf(this.#options.systemPrompt, stored)
+      const messages = promptOf(this.#options.systemPrompt, stored, messagesMax)
       const userId = stored.findLast((message) => message.userId !== undefined)?.userId ?? this.#id
       const user = `${accountOf(this.#id)}/${userId}`
       const { answerTokensMax, sampling } = this.#options
@@ -207,7 +207,9 @@ class Conversation implements Behaviour<Machine> {
         ModelFailed: (failure: ModelFailed) =>
           Effect.andThen(
             Effect.logWarning(`the model failed on ${this.#id} turn ${turn}`, failure.reason),
-            fail(failure.kind === "busy" ? "busy" : "broken")
+            failure.kind === "busy" || failure.kind === "down"
+              ? fail(failure.kind, failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs })
+              : fail("broken")
           )
       }),
       Effect.catchCause((cause) =>

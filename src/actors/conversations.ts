@@ -4,6 +4,7 @@
  *   K1. Of a conversation at most one actor lives.
  *   K2. An event that is rung is handled by the live actor, or read by the next one; never both.
  *   K3. One that keeps dying is left alone until it is woken again, and takes nobody with it.
+ *   K4. Of one that is held none lives, and none is spawned.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -25,6 +26,9 @@ export interface Conversations<M extends AnyStateMachine = AnyStateMachine> {
   /** Tells a live conversation what it may as well not know. */
   readonly hint: (conversation: string, event: EventFromLogic<M>) => void
   readonly isLive: (conversation: string) => boolean
+  /** Ends its actor, and spawns none until the scope closes. What is rung meanwhile stays in the journal. */
+  readonly hold: (conversation: string) => Effect.Effect<void, never, Scope.Scope>
+  readonly isHeld: (conversation: string) => boolean
   /** Of a live conversation: how many of its events have no fate yet. */
   readonly inboxSize: (conversation: string) => number
   readonly live: () => number
@@ -57,12 +61,13 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
   const { behaviourOf, deliver, idleMs, intensity, journal, liveMax, mayOwe } = options
   const live = new Map<string, Live>()
   const crashes = new Map<string, Restarts>()
+  const held = new Set<string>()
   const run = Effect.runForkWith(yield* Effect.context<never>())
   let isClosed = false
 
   const spawn = (id: string): Actor<AnyStateMachine> | undefined => {
     const known = live.get(id)
-    if (known !== undefined || isClosed || live.size >= liveMax) return known?.actor
+    if (known !== undefined || isClosed || held.has(id) || live.size >= liveMax) return known?.actor
     const actor = interpret(id, behaviourOf(id), journal, deliver) as unknown as Actor<AnyStateMachine>
     const fiber = run(actor.run)
     live.set(id, { actor, fiber })
@@ -88,22 +93,12 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
     spawn(id)
   })
 
-  const putToSleep = Effect.gen(function* () {
-    yield* Effect.sleep(Math.max(1000, idleMs / 4))
-    const nowMs = yield* Clock.currentTimeMillis
-    for (const [id, { actor, fiber }] of live) {
-      if (!actor.rest(nowMs - idleMs)) continue
-      live.delete(id)
-      fiber.interruptUnsafe()
-    }
-    forget(crashes, nowMs - intensity.withinMs)
-  })
-
   yield* Effect.addFinalizer(() => {
     isClosed = true
     return endAll(live)
   })
-  yield* Effect.forkScoped(Effect.forever(putToSleep))
+  const forgetCrashes = (nowMs: number) => forget(crashes, nowMs - intensity.withinMs)
+  yield* Effect.forkScoped(Effect.forever(putToSleep(live, idleMs, forgetCrashes)))
 
   return {
     ring: (pending) => void spawn(pending.conversation)?.offer(pending),
@@ -115,11 +110,38 @@ export const makeConversations = Effect.fn("Conversations.make")(function* <M ex
     },
     hint: (conversation, event) => live.get(conversation)?.actor.hint(event),
     isLive: (conversation) => live.has(conversation),
+    hold: (conversation) => hold(held, live, conversation),
+    isHeld: (conversation) => held.has(conversation),
     inboxSize: (conversation) => live.get(conversation)?.actor.inboxSize ?? 0,
     live: () => live.size,
     busy: () => live.values().reduce((count, { actor }) => count + (actor.rest(Infinity) ? 0 : 1), 0)
   }
 })
+
+const putToSleep = Effect.fnUntraced(function* (
+  live: Map<string, Live>,
+  idleMs: number,
+  ticked: (nowMs: number) => void
+) {
+  yield* Effect.sleep(Math.max(1000, idleMs / 4))
+  const nowMs = yield* Clock.currentTimeMillis
+  for (const [id, { actor, fiber }] of live) {
+    if (!actor.rest(nowMs - idleMs)) continue
+    live.delete(id)
+    fiber.interruptUnsafe()
+  }
+  ticked(nowMs)
+})
+
+function hold(held: Set<string>, live: Map<string, Live>, id: string): Effect.Effect<void, never, Scope.Scope> {
+  const end = Effect.suspend(() => {
+    held.add(id)
+    const known = live.get(id)
+    live.delete(id)
+    return known === undefined ? Effect.void : interruptAndWait(known.fiber)
+  })
+  return Effect.acquireRelease(end, () => Effect.sync(() => held.delete(id)))
+}
 
 function isFencedOff(error: unknown): boolean {
   return typeof error === "object" && error !== null && "_tag" in error && error._tag === "FencedOff"

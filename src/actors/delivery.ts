@@ -26,6 +26,8 @@ export interface Delivery {
   /** Tells that since `sweepBegins` every conversation that owes something was woken. */
   readonly sweepEnds: () => void
   readonly sweepBegins: () => void
+  /** Ends what is sent of a conversation, and begins nothing of it until the scope closes. */
+  readonly hold: (conversation: string) => Effect.Effect<void, never, Scope.Scope>
   /** Lets what is being sent end, and begins nothing more. */
   readonly drain: Effect.Effect<void>
   readonly stats: () => DeliveryStats
@@ -55,6 +57,7 @@ interface Line {
   held: Array<Due>
   /** There may be messages in the journal that are not held. */
   isBehind: boolean
+  fiber?: Fiber.Fiber<void, unknown>
 }
 
 type Run = (effect: Effect.Effect<void, unknown>) => Fiber.Fiber<void, unknown>
@@ -77,6 +80,7 @@ class Lines implements Delivery {
   readonly #lines = new Map<string, Line>()
   readonly #fibers = new Set<Fiber.Fiber<void, unknown>>()
   readonly #results = new Map<string, number>()
+  readonly #held = new Set<string>()
   readonly #stopping = Deferred.makeUnsafe<never>()
   /** Conversations without a line may owe older messages: whoever comes is read from the journal first. */
   #isBehind = true
@@ -94,7 +98,8 @@ class Lines implements Delivery {
       const line = this.#lineOf(outbound.conversation)
       if (line === undefined) continue
       if (line.isBehind || line.held.length >= heldMax) line.isBehind = true
-      else line.held.push({ outbound, attempts: 0, wasSending: false, dueAtMs: 0, atMs: this.#nowMs })
+      else
+        line.held.push({ outbound, attempts: 0, attemptsBefore: 0, wasSending: false, dueAtMs: 0, atMs: this.#nowMs })
     }
   }
 
@@ -109,6 +114,17 @@ class Lines implements Delivery {
 
   sweepEnds(): void {
     this.#isBehind = this.#hasSkipped
+  }
+
+  hold(conversation: string): Effect.Effect<void, never, Scope.Scope> {
+    const end = Effect.suspend(() => {
+      this.#held.add(conversation)
+      const fiber = this.#lines.get(conversation)?.fiber
+      this.#lines.delete(conversation)
+      fiber?.interruptUnsafe()
+      return fiber === undefined ? Effect.void : ended(fiber)
+    })
+    return Effect.acquireRelease(end, () => Effect.sync(() => this.#held.delete(conversation)))
   }
 
   get drain(): Effect.Effect<void> {
@@ -142,7 +158,7 @@ class Lines implements Delivery {
   /** The line of a conversation that owes something, started if it is new; undefined when there is no room. */
   #lineOf(conversation: string): Line | undefined {
     const known = this.#lines.get(conversation)
-    if (known !== undefined || this.#isStopping) return known
+    if (known !== undefined || this.#isStopping || this.#held.has(conversation)) return known
     if (this.#lines.size >= this.#options.linesMax) {
       this.#hasSkipped = this.#isBehind = true
       return undefined
@@ -155,6 +171,7 @@ class Lines implements Delivery {
 
   #start(conversation: string, line: Line, delayMs: number): void {
     const fiber = this.#run(this.#follow(conversation, line, delayMs))
+    line.fiber = fiber
     this.#fibers.add(fiber)
     fiber.addObserver((exit) => {
       this.#fibers.delete(fiber)
@@ -163,6 +180,7 @@ class Lines implements Delivery {
   }
 
   #afterEnd(conversation: string, line: Line, exit: Exit.Exit<void, unknown>): void {
+    if (this.#lines.get(conversation) !== line) return
     if (Exit.isSuccess(exit) && !line.isBehind && line.held.length === 0) this.#lines.delete(conversation)
     else if (this.#isStopping) return
     else if (Exit.isSuccess(exit)) this.#start(conversation, line, 0)

@@ -9,6 +9,8 @@ import { type Behaviour, Stopped } from "./actor.ts"
 /** What an actor remembers of its last entry. */
 export type Last = Pick<Stored, "seq" | "handled" | "defects" | "messageSeq">
 
+export const lastOf = ({ defects, handled, messageSeq, seq }: Last): Last => ({ seq, handled, defects, messageSeq })
+
 export const noRows: Rows = { messages: [], outbound: [], settle: [], deadLetters: [] }
 
 export function merge(all: ReadonlyArray<Partial<Rows>>): Rows {

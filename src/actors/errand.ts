@@ -37,6 +37,7 @@ export const deliverOne = Effect.fnUntraced(function* (errand: Errand): Effect.f
     ...limits,
     isReadable: adapter.find !== undefined,
     attempts: due.attempts,
+    attemptsBefore: due.attemptsBefore,
     wasSending: due.wasSending,
     delayMs: Math.max(0, due.dueAtMs - nowMs)
   }

@@ -26,7 +26,7 @@ import { drainUnsafe } from "../store/drain.ts"
 import type { FencedOff, Journal, PendingInbound, Refused, Unavailable } from "../store/journal.ts"
 import { type Actor, type Behaviour, type Deliver, type Facts, Stopped } from "./actor.ts"
 import { Alarms } from "./alarms.ts"
-import { entryOf, hasRows, type Last, merge, noRows, situationOf, type Written } from "./entry.ts"
+import { entryOf, hasRows, type Last, lastOf, merge, noRows, situationOf, type Written } from "./entry.ts"
 import { type Decided, inBounds, type Letter, type Told, withoutEffect } from "./letter.ts"
 
 export const defectsMax = 3
@@ -123,18 +123,18 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
   #start(): Effect.Effect<void, End> {
     const { input, machine, mailboxMax } = this.#behaviour
     return Effect.gen({ self: this }, function* () {
-      const { pending, stored } = yield* this.#journal.load(this.id, mailboxMax)
+      const { forgotten, pending, stored } = yield* this.#journal.load(this.id, mailboxMax)
       this.#backlog = pending
       // It may be behind already: what was offered during the read can have been too much.
       if (pending.length >= mailboxMax) this.#isBehind = true
       this.#activeAtMs = yield* Clock.currentTimeMillis
+      this.#last = { ...this.#last, ...forgotten }
       if (stored === undefined) {
         ;[this.#situation, this.#firstActions] = begin(machine, input, this.#activeAtMs)
         return yield* this.#alarms.rearm(this.#situation.timers)
       }
       this.#situation = yield* situationOf(this.id, this.#behaviour, stored)
-      const { defects, handled, messageSeq, seq } = stored
-      this.#last = { seq, handled, defects, messageSeq }
+      this.#last = lastOf(stored)
       yield* this.#alarms.rearm(this.#situation.timers)
       yield* this.#handle({ event: { type: "actor.resumed" } as EventFromLogic<M> })
     })
@@ -220,8 +220,7 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
     const atMs = this.#activeAtMs
     const entry = entryOf(this.#behaviour, this.#last, { ...written, conversation: this.id, atMs })
     return Effect.map(this.#journal.commit(entry), (owed) => {
-      const { defects, handled, messageSeq, seq } = entry
-      this.#last = { seq, handled, defects, messageSeq }
+      this.#last = lastOf(entry)
       for (const { after, upTo } of entry.settle) {
         this.#unsettled = this.#unsettled.filter((position) => position <= after || position > upTo)
       }

@@ -6,7 +6,9 @@ export type Language = "en" | "zh"
 export interface Notices {
   /** Of a queue that is full; `waitMs` is how long it is expected to be. */
   readonly busy: (waitMs: number | undefined) => string
-  readonly failed: Readonly<Record<Exclude<InferenceFailure, "busy"> | "overdue", string>>
+  /** Of a model that is given up for a while; without `waitMs`, until the operator has mended it. */
+  readonly down: (waitMs: number | undefined) => string
+  readonly failed: Readonly<Record<Exclude<InferenceFailure, "busy" | "down"> | "overdue", string>>
   readonly stopped: string
   /** The model said nothing. */
   readonly nothing: string
@@ -29,6 +31,10 @@ export const notices: Readonly<Record<Language, Notices>> = {
   en: {
     busy: (waitMs) =>
       `I am full: too many people are asking just now. Please ask again in about ${enDuration(waitMs ?? 60_000)}.`,
+    down: (waitMs) =>
+      waitMs === undefined
+        ? "The model that answers here is out of order. Please tell the operator."
+        : `The model that answers here is out of order. Please ask again in about ${enDuration(waitMs)}.`,
     failed: {
       broken: "The model failed while it answered. Please ask again; if it happens twice, tell the operator.",
       "too-long": "That is longer than the model can read at once. Please ask about a shorter text.",
@@ -40,6 +46,10 @@ export const notices: Readonly<Record<Language, Notices>> = {
   },
   zh: {
     busy: (waitMs) => `现在问的人太多，我忙不过来了。请大约 ${zhDuration(waitMs ?? 60_000)}后再问。`,
+    down: (waitMs) =>
+      waitMs === undefined
+        ? "这里的模型出故障了。请告诉管理员。"
+        : `这里的模型出故障了。请大约 ${zhDuration(waitMs)}后再问。`,
     failed: {
       broken: "模型回答时出错了。请再问一次；如果又这样，请告诉管理员。",
       "too-long": "这段内容太长，模型一次读不完。请换短一点的再问。",

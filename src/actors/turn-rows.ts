@@ -43,8 +43,9 @@ export function failedRows(
   key: string,
   notices: Notices
 ): Partial<Rows> {
-  const fate = reason === "busy" || reason === "too-long" ? "shed" : "dead"
-  const text = reason === "busy" ? notices.busy(retryAfterMs) : notices.failed[reason]
+  const fate = reason === "busy" || reason === "down" || reason === "too-long" ? "shed" : "dead"
+  const isLater = reason === "busy" || reason === "down"
+  const text = isLater ? notices[reason](retryAfterMs) : notices.failed[reason]
   return {
     messages: [{ role: "notice", text, turn }],
     outbound: [{ key, turn, text, outcome: fate }],

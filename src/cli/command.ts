@@ -9,15 +9,21 @@ import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import { completionCommand } from "./completion-command.ts"
 import type { ConfigError } from "./config.ts"
+import { configCommand } from "./config-command.ts"
 import type { Environment } from "./config-document.ts"
 import { configFlags, written } from "./config-flags.ts"
 import { loadConfig } from "./config-load.ts"
 import type { Config } from "./config-schema.ts"
+import { deadlettersCommand } from "./deadletters-command.ts"
 import type { DoctorOptions, Unhealthy } from "./doctor.ts"
 import { exitCodes } from "./exit-codes.ts"
+import { logsCommand } from "./logs-command.ts"
 import type { ModelTrouble } from "./models/model-trouble.ts"
 import { modelsCommand } from "./models-command.ts"
+import type { OperatorTrouble } from "./operator/operator-trouble.ts"
+import { conversationsCommand, forgetCommand, inspectCommand, statusCommand } from "./operator-commands.ts"
 
 /** The server cannot start, for a reason outside of its code: `reason` says what, where, and the mend. */
 export class StartTrouble extends Data.TaggedError("StartTrouble")<{
@@ -54,12 +60,50 @@ export const runCommand = <R>(options: CommandOptions<R>): Effect.Effect<number,
   )
 }
 
-type Failure = CliError | ConfigError | StartTrouble | ModelTrouble | Unhealthy
+type Failure = CliError | ConfigError | StartTrouble | ModelTrouble | OperatorTrouble | Unhealthy
 
 function parley<R>(
-  { demo, doctor, environment, interrupted, start, version: ours }: CommandOptions<R>,
+  options: CommandOptions<R>,
   run: (typed: ReadonlyArray<string>) => Effect.Effect<void, Failure, R | Command.Environment>
 ) {
+  const { doctor, environment, interrupted, version: ours } = options
+  const json = Flag.Boolean("json").pipe(Flag.withDescription("One JSON document."), Flag.withDefault(false))
+  const doctorCommand = Command.make("doctor", { ...configFlags, json }, ({ json: isJson, ...given }) =>
+    doctor({ environment, flags: written(given), version: ours, isJson })
+  ).pipe(Command.withDescription("Check everything, and say how to mend what is wrong. Exit code 1: there is trouble."))
+  const topic = Argument.String("command").pipe(Argument.variadic())
+  const help = Command.make("help", { topic }, (given) => run([...given.topic, "--help"])).pipe(
+    Command.withDescription("Say how parley, or one of its commands, is used.")
+  )
+  const version = Command.make("version", {}, () => run(["--version"])).pipe(
+    Command.withDescription("Print the version.")
+  )
+  const others = [
+    ...serverCommands(options),
+    statusCommand(environment),
+    conversationsCommand(environment),
+    inspectCommand(environment),
+    deadlettersCommand(environment),
+    forgetCommand(environment),
+    modelsCommand(environment, interrupted),
+    configCommand(environment),
+    logsCommand(environment, interrupted),
+    doctorCommand,
+    help,
+    version
+  ] as const
+  const bare = Command.make("parley")
+  // Twice, so that it completes its own name as well.
+  const within = completionCommand(() => bare.pipe(Command.withSubcommands(others)))
+  const completion = completionCommand(() => bare.pipe(Command.withSubcommands([...others, within])))
+  return bare.pipe(
+    Command.withDescription("A self-hosted assistant: people write, a model on this machine answers."),
+    Command.withExamples([{ command: "parley start", description: "Web chat and API at http://127.0.0.1:8080" }]),
+    Command.withSubcommands([...others, completion])
+  )
+}
+
+function serverCommands<R>({ demo, environment, start }: CommandOptions<R>) {
   const startCommand = Command.make("start", configFlags, (given) =>
     Effect.flatMap(loadConfig(environment, written(given)), start)
   ).pipe(
@@ -82,29 +126,7 @@ function parley<R>(
       { command: "PARLEY_MODEL=model.gguf parley demo", description: "By a model of yours" }
     ])
   )
-  const json = Flag.Boolean("json").pipe(Flag.withDescription("One JSON document."), Flag.withDefault(false))
-  const doctorCommand = Command.make("doctor", { ...configFlags, json }, ({ json: isJson, ...given }) =>
-    doctor({ environment, flags: written(given), version: ours, isJson })
-  ).pipe(Command.withDescription("Check everything, and say how to mend what is wrong. Exit code 1: there is trouble."))
-  const topic = Argument.String("command").pipe(Argument.variadic())
-  const help = Command.make("help", { topic }, (given) => run([...given.topic, "--help"])).pipe(
-    Command.withDescription("Say how parley, or one of its commands, is used.")
-  )
-  const version = Command.make("version", {}, () => run(["--version"])).pipe(
-    Command.withDescription("Print the version.")
-  )
-  return Command.make("parley").pipe(
-    Command.withDescription("A self-hosted assistant: people write, a model on this machine answers."),
-    Command.withExamples([{ command: "parley start", description: "Web chat and API at http://127.0.0.1:8080" }]),
-    Command.withSubcommands([
-      startCommand,
-      demoCommand,
-      modelsCommand(environment, interrupted),
-      doctorCommand,
-      help,
-      version
-    ])
-  )
+  return [startCommand, demoCommand] as const
 }
 
 /** Help that was not asked for would push the one line that matters off the screen. */
@@ -131,6 +153,8 @@ function explain(failure: Failure): Effect.Effect<number> {
       return Effect.succeed(exitCodes.trouble)
     case "ModelTrouble":
       return Effect.as(Console.error(`parley models: ${failure.reason}`), failure.exitCode ?? exitCodes.trouble)
+    case "OperatorTrouble":
+      return Effect.as(failure.reason === "" ? Effect.void : Console.error(failure.reason), failure.exitCode)
     default:
       // The presenter has said it.
       return Effect.succeed(exitCodes.usage)

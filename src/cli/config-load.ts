@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { ConfigError, type Flags, parseConfig } from "./config.ts"
+import { ConfigError, type Flags, parseConfig, readConfig, type SourcedConfig } from "./config.ts"
 import type { Environment } from "./config-document.ts"
 import type { Config } from "./config-schema.ts"
 
@@ -33,6 +33,17 @@ export const loadConfig = Effect.fn("loadConfig")(function* (
 /** The configuration that a text would be, wherever it stands. */
 export const parsed = ({ path, text }: ConfigText, environment: Environment, flags: Flags) =>
   Effect.fromResult(parseConfig({ environment, file: text === undefined ? undefined : { name: path, text }, flags }))
+
+/** As `loadConfig`, and where each value was written. */
+export const loadSources = Effect.fn("loadSources")(function* (
+  environment: Environment,
+  flags: Flags & { readonly config?: string }
+): Effect.fn.Return<SourcedConfig & { readonly file: string | undefined }, ConfigError, FileSystem.FileSystem> {
+  const { path, text } = yield* readConfigText(environment, flags.config, "unless-named")
+  const file = text === undefined ? undefined : path
+  const read = readConfig({ environment, file: text === undefined ? undefined : { name: path, text }, flags })
+  return { ...(yield* Effect.fromResult(read)), file }
+})
 
 /** `mayBeMissing`: whether a file that is not there is no error, also when somebody named it. */
 export const readConfigText = Effect.fn("readConfigText")(function* (

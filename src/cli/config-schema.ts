@@ -1,6 +1,7 @@
 /** What `parley.yaml` can say: every key with its default, its bounds and the sentence that editors show. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { bytesOf, durationMsOf } from "../domain/amounts.ts"
 
 const dayMs = 86_400_000
 const mebibyte = 1024 * 1024
@@ -74,7 +75,12 @@ const Limits = Schema.Struct({
   answerTokensMax: setting(whole(1, 1_000_000), 512, "Longest answer, in tokens."),
   turnMaxMs: setting(whole(1000, dayMs), 300_000, "Longest time from the start of a turn to its end."),
   idleMs: setting(whole(1000, dayMs), 300_000, "A conversation that is idle for so long leaves memory."),
-  mailboxMax: setting(whole(1, 10_000), 64, "Events in the mailbox of one live conversation.")
+  mailboxMax: setting(whole(1, 10_000), 64, "Events in the mailbox of one live conversation."),
+  modelsMemory: Schema.optionalKey(
+    text("a size such as `8GiB` or `900MiB`", (value) => (bytesOf(value) ?? 0) > 0).annotate({
+      description: "Memory that all loaded models may take together; nine tenths of the machine's where it is left out."
+    })
+  )
 }).annotate({ expected: "a map of limits" })
 
 const Retention = Schema.Struct({
@@ -117,7 +123,11 @@ const sampling = (description: string) => Schema.optionalKey(Sampling.annotate({
 const channelSampling = sampling("How tokens are chosen in answers here, where it differs from the model's.")
 const modelSampling = sampling("How tokens are chosen where neither a channel nor a request of /v1 says so.")
 
-const Web = Schema.Struct({ policy, settleMs }).annotate({ expected: "a map" })
+const channelModel = Schema.optionalKey(
+  slug.annotate({ description: "The model that answers here, by its name; the first one where it is left out." })
+)
+
+const Web = Schema.Struct({ policy, settleMs, model: channelModel }).annotate({ expected: "a map" })
 
 const Webhook = Schema.Struct({
   kind: oneOf(["webhook"]).annotate({ description: "The platform of this channel." }),
@@ -126,6 +136,7 @@ const Webhook = Schema.Struct({
   callback: webAddress.annotate({ description: "Where the answers are sent, by POST." }),
   policy,
   settleMs,
+  model: channelModel,
   sampling: channelSampling,
   attemptsMax: setting(whole(1, 100), 12, "Sends of one answer before it becomes a dead letter."),
   giveUpAfterMs: setting(
@@ -136,6 +147,16 @@ const Webhook = Schema.Struct({
 }).annotate({ expected: "a map that describes a channel" })
 
 const modelName = setting(slug, "default", "Its name in /v1/models.")
+const keepAliveWords = "a time such as `10m` or `90s`, `0`, or `always`"
+const keepAlive = Schema.Union([
+  text(keepAliveWords, (value) => durationMsOf(value) !== undefined),
+  Schema.Literal(0)
+]).annotate({
+  expected: keepAliveWords,
+  description:
+    "How long it stays in memory after its last request: `always` for the first model, `10m` for the others. " +
+    "Whatever it says, an idle model makes room for one that is asked."
+})
 
 const LlamaModel = Schema.Struct({
   name: modelName,
@@ -143,11 +164,25 @@ const LlamaModel = Schema.Struct({
   file: path.annotate({ description: "The GGUF file. A relative path starts at the working directory." }),
   slots: setting(whole(1, 256), 4, "Turns that are decoded together."),
   contextTokens: setting(whole(128, 1_048_576), 2048, "Tokens of prompt and answer together, in each slot."),
+  cacheMb: Schema.optionalKey(
+    whole(0, 1_048_576).annotate({
+      description:
+        "Memory, in MiB, for what was computed for past answers: a conversation that goes on is not read again from " +
+        "its beginning. Left out, a quarter of what is free when the model is loaded, and at most 8192; 0 keeps only " +
+        "what free slots have."
+    })
+  ),
   gpu: Schema.optionalKey(
     oneOf(["auto", "cuda", "vulkan", "metal", false]).annotate({
       description: "The graphics interface to compute with."
     })
   ),
+  threads: Schema.optionalKey(
+    whole(1, 1024).annotate({
+      description: "Threads that decode, at most one for each core. When left out, they are measured."
+    })
+  ),
+  keepAlive: Schema.optionalKey(keepAlive),
   sampling: modelSampling
 })
 

@@ -8,6 +8,7 @@
 import * as Data from "effect/Data"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { builtIn } from "../inference/models.ts"
 import { type ConfigDocument, type Environment, type Path, readDocument } from "./config-document.ts"
 import { nameOf, type Origin, printable, problemsOf } from "./config-problems.ts"
 import { type Config, ConfigFile } from "./config-schema.ts"
@@ -45,7 +46,17 @@ const problemsMax = 50
 /** The keys of the file that something outside of it replaces. */
 type Given = Partial<Record<keyof Config, Origin & { readonly value: unknown }>>
 
-export function parseConfig({ environment, file, flags }: ConfigInput): Result.Result<Config, ConfigError> {
+export function parseConfig(input: ConfigInput): Result.Result<Config, ConfigError> {
+  return Result.map(readConfig(input), ({ config }) => config)
+}
+
+/** A configuration, and where each value of it was written; undefined for defaults. */
+export interface SourcedConfig {
+  readonly config: Config
+  readonly originOf: (path: Path) => Origin | undefined
+}
+
+export function readConfig({ environment, file, flags }: ConfigInput): Result.Result<SourcedConfig, ConfigError> {
   const name = file?.name ?? "parley.yaml"
   const document = readDocument(file?.text ?? "", environment)
   const ofText = document.problems.map(({ line, words }) => `${name}:${line}: ${words}`)
@@ -63,7 +74,17 @@ export function parseConfig({ environment, file, flags }: ConfigInput): Result.R
       )
   })
   if (ofText.length + problems.length > 0) return Result.fail(ConfigError.of([...ofText, ...problems]))
-  return Result.mapError(decoded, () => ConfigError.of(problems))
+  const sourceOf = (path: Path) =>
+    givenAt(given, path) ?? (isWritten(document.value, path) ? writtenAt(document, name, path) : undefined)
+  return Result.mapBoth(decoded, {
+    onFailure: () => ConfigError.of(problems),
+    onSuccess: (config) => ({ config, originOf: sourceOf })
+  })
+}
+
+function isWritten(value: unknown, [step, ...rest]: Path): boolean {
+  if (step === undefined) return true
+  return typeof value === "object" && value !== null && step in value && isWritten(Reflect.get(value, step), rest)
 }
 
 /** An empty variable counts as not set: this is what `NAME: ${NAME:-}` of a compose file gives. */
@@ -135,8 +156,15 @@ function contradictionsOf(config: Config, originOf: (path: Path) => Origin): Rea
           `${at(["host"])}: other machines can reach this address, and there is no token. ` +
             "This sets one: export PARLEY_TOKEN=$(openssl rand -hex 32)"
         ]
+  const names = config.models.length === 0 ? [builtIn.name] : config.models.map(({ name }) => name)
+  const unknown = (path: Path, model: string | undefined) =>
+    model === undefined || names.includes(model)
+      ? []
+      : [`${at(path)}: there is no model \`${model}\`; there is: ${names.join(", ")}`]
   return [
     ...open,
+    ...unknown(["web", "model"], config.web.model),
+    ...config.channels.flatMap(({ model }, index) => unknown(["channels", index, "model"], model)),
     ...repeated(
       "channels",
       "account",

@@ -13,6 +13,7 @@ import { keyOf, sign } from "../adapters/webhook/signature.ts"
 import { randomId } from "../domain/random-id.ts"
 import { StartTrouble } from "./command.ts"
 import type { ChannelConfig, Config } from "./config-schema.ts"
+import { ask } from "./web-ask.ts"
 
 export interface DemoOptions {
   readonly config: Config
@@ -28,6 +29,8 @@ export interface DemoOptions {
 
 /** What is said when nobody is at a terminal to write. */
 const samples = ["Hello! Who are you?", "What can you do for me?"]
+/** As long as the server waits for its database, and a little. */
+const acceptMaxMs = 12_000
 const replyMaxMs = 120_000
 const bodyMaxChars = 262_144
 
@@ -111,7 +114,7 @@ const say = Effect.fn("Demo.say")(function* (messenger: Messenger, text: string)
   const sentAtMs = yield* Clock.currentTimeMillis
   const headers = sign(keyOf(secret)!, id, sentAtMs, body)
   if (!process.stdin.isTTY) yield* Console.log(`you      ▸ ${text}`)
-  const answer = yield* Effect.tryPromise(() => fetch(url, { method: "POST", headers, body })).pipe(Effect.orDie)
+  const answer = yield* Effect.orDie(ask(url, { method: "POST", headers, body, maxMs: acceptMaxMs }))
   const acceptedMs = (yield* Clock.currentTimeMillis) - sentAtMs
   yield* Console.log(`           ${answer.status}: on disk after ${acceptedMs} ms`)
   const told = yield* Effect.timeoutOption(Deferred.await(reply), replyMaxMs)

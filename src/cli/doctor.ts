@@ -15,9 +15,10 @@ import { checkDatabase } from "./doctor/database-check.ts"
 import { type Check, type Findings, ok, runChecks } from "./doctor/finding.ts"
 import { checkListening } from "./doctor/listen-check.ts"
 import { checkModel } from "./doctor/model-check.ts"
-import { isHealthy, type Look, report, reportJson } from "./doctor/report.ts"
+import { isHealthy, report, reportJson } from "./doctor/report.ts"
 import { lookAround, type Site } from "./doctor/site.ts"
 import { checkVersions } from "./doctor/versions-check.ts"
+import { lookOf } from "./look.ts"
 
 /** There is trouble; the report has said so. */
 export class Unhealthy extends Data.TaggedError("Unhealthy") {}
@@ -35,8 +36,13 @@ export const doctor = Effect.fn("doctor")(function* (
 ): Effect.fn.Return<void, Unhealthy, FileSystem.FileSystem> {
   const findings = yield* Effect.provide(examine(options), Logger.layer([]))
   const { environment, isJson, version } = options
+  const look = lookOf(environment)
   const at = new Date(yield* Clock.currentTimeMillis).toISOString()
-  yield* Console.log(isJson ? reportJson(findings, version, at) : report(findings, lookOf(environment)))
+  yield* Console.log(
+    isJson
+      ? reportJson(findings, version, at)
+      : report(findings, { ...look, width: Number.isFinite(look.width) ? look.width : widthOfPipe })
+  )
   if (!isHealthy(findings)) return yield* new Unhealthy()
 })
 
@@ -81,10 +87,3 @@ function misconfigured({ problems }: ConfigError): Findings {
 }
 
 const widthOfPipe = 100
-
-/** https://no-color.org */
-function lookOf(environment: Environment): Look {
-  const { columns, isTTY } = process.stdout
-  const isColoured = isTTY === true && (environment["NO_COLOR"] ?? "") === "" && environment["TERM"] !== "dumb"
-  return { width: columns ?? widthOfPipe, isColoured }
-}

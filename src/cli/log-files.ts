@@ -42,7 +42,8 @@ interface LogFile {
 const defaults = { fileMaxBytes: 64 * 1024 * 1024, filesMax: 7 }
 /** How long lines are dropped after a file failed, before the next try: a full disk stays full for a while. */
 const reopenMs = 60_000
-const namePattern = /^parley-(\d{4}-\d\d-\d\d)-(\d{4})\.jsonl$/
+/** Names in the order of their lines. */
+export const namePattern = /^parley-(\d{4}-\d\d-\d\d)-(\d{4})\.jsonl$/
 
 export const openLogFiles = Effect.fn("openLogFiles")(function* (
   given: LogFilesOptions

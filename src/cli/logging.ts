@@ -14,6 +14,7 @@ import * as References from "effect/References"
 import * as Result from "effect/Result"
 import { PrivateText } from "../domain/private-text.ts"
 import { openLogFiles } from "./log-files.ts"
+import { clipped, humanOf, type LogLine, lineMaxUnits, textOf } from "./log-line.ts"
 import { makeSink } from "./log-sink.ts"
 
 export interface LoggingOptions {
@@ -22,17 +23,6 @@ export interface LoggingOptions {
   /** A folder for log files. */
   readonly dir?: string | undefined
 }
-
-/** `{"at", "level", "message", ...annotations, "cause"?}`; names that an annotation shares with these are ours. */
-interface LogLine {
-  readonly at: string
-  readonly level: string
-  readonly message: string
-  readonly annotations: Readonly<Record<string, unknown>>
-  readonly cause: string | undefined
-}
-
-const lineMaxUnits = 64 * 1024
 
 /** The logger of a server. Its scope ends with a flush. Fails when the folder cannot be used. */
 export const layerLogging = (options: LoggingOptions, stdout: Writable & { isTTY?: boolean } = process.stdout) =>
@@ -85,28 +75,6 @@ function jsonOf({ annotations, at, cause, level, message }: LogLine): string {
   const json = Result.try(() => Formatter.formatJson({ ...own, ...annotations, ...own, ...(cause && { cause }) }))
   const line = Result.getOrElse(json, (error) => JSON.stringify({ ...own, unwritable: String(error) }))
   return line.length <= lineMaxUnits ? line : JSON.stringify({ ...own, message: clipped(message), units: line.length })
-}
-
-/** The day and the zone are left out: somebody is watching. */
-function humanOf({ annotations, at, cause, level, message }: LogLine): string {
-  const notes = Object.entries(annotations).flatMap(([key, value]) =>
-    value === undefined ? [] : [`  ${key}=${textOf(value)}`]
-  )
-  const line = `${at.slice(11, 19)} ${level.padEnd(5)} ${message}${notes.join("")}${cause ? `\n${cause}` : ""}`
-  // What somebody else wrote must not steer the terminal.
-  return clipped(line).replace(/[^\P{Cc}\n\t]/gu, "?")
-}
-
-function textOf(value: unknown): string {
-  if (typeof value === "string") return value
-  return Result.getOrElse(
-    Result.try(() => Formatter.formatJson(value)),
-    (error) => `(unwritable: ${error})`
-  )
-}
-
-function clipped(text: string): string {
-  return text.length <= lineMaxUnits / 8 ? text : `${text.slice(0, lineMaxUnits / 8)}…`
 }
 
 function lostLine(lines: number): string {

@@ -13,12 +13,12 @@ import { exitCodes } from "./exit-codes.ts"
 import { ModelTrouble } from "./models/model-trouble.ts"
 import { makeProgress, type Screen } from "./models/progress.ts"
 import { pull } from "./models/pull.ts"
-import { bytesText, durationText } from "./models/quantity.ts"
 import { addressProblem } from "./models/reference.ts"
 import { shelf } from "./models/shelf.ts"
 import { shelfTable } from "./models/shelf-table.ts"
 import { type Used, useModel } from "./models/use.ts"
 import type { Hub } from "./models/web-get.ts"
+import { bytesText, durationText } from "./quantity.ts"
 
 type Interrupted = Effect.Effect<"SIGINT" | "SIGTERM">
 

@@ -35,8 +35,8 @@ export function wrongMethod(method: string, allow: string): ApiError {
   return new ApiError({ status: 405, type, code: "method_not_allowed", param: null, message, headers: { allow } })
 }
 
-export function unknownModel(asked: string, served: string): ApiError {
-  const message = `There is no model \`${asked.slice(0, modelMaxChars)}\` here. There is: ${served}`
+export function unknownModel(asked: string, served: ReadonlyArray<string>): ApiError {
+  const message = `There is no model \`${asked.slice(0, modelMaxChars)}\` here. There is: ${served.join(", ")}`
   return new ApiError({ status: 404, type: "invalid_request_error", code: "model_not_found", param: "model", message })
 }
 
@@ -93,7 +93,7 @@ const paramOf = {
   tools: "tools"
 } as const
 
-function modelFailed({ kind, part = "messages", reason }: ModelFailed): ApiError {
+function modelFailed({ kind, part = "messages", reason, retryAfterMs }: ModelFailed): ApiError {
   switch (kind) {
     case "refused":
       return invalid("model_refused", paramOf[part], `The model does not take this request: ${reason}`)
@@ -102,6 +102,11 @@ function modelFailed({ kind, part = "messages", reason }: ModelFailed): ApiError
       return serverError(500, "model_crashed", "The model died whenever it ran this request.", {
         "x-should-retry": "false"
       })
+    case "down": {
+      const when =
+        retryAfterMs === undefined ? { "x-should-retry": "false" } : { "retry-after": secondsOf(retryAfterMs) }
+      return serverError(503, "model_unavailable", `The model cannot answer: ${reason}`, when)
+    }
     case "lost":
     case "busy":
       return serverError(503, "model_unavailable", `The model cannot answer now: ${reason}`, { "retry-after": "5" })

@@ -55,8 +55,13 @@ function callOf(id: string, name: string, given: string) {
   return { id, type: "function", function: { name, arguments: given } }
 }
 
-function usageOf({ answerTokens, promptTokens }: Usage) {
-  return { prompt_tokens: promptTokens, completion_tokens: answerTokens, total_tokens: promptTokens + answerTokens }
+function usageOf({ answerTokens, cachedTokens, promptTokens }: Usage) {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: answerTokens,
+    total_tokens: promptTokens + answerTokens,
+    ...(cachedTokens !== undefined && { prompt_tokens_details: { cached_tokens: cachedTokens } })
+  }
 }
 
 /** Changed in place, by the functions below alone. */

@@ -44,13 +44,17 @@ export interface Chats {
   isOver: boolean
 }
 
-export interface ChatRouteOptions {
-  readonly chats: Chats
+export interface ChatModel {
+  readonly name: string
   readonly scheduler: InferenceScheduler["Service"]
-  /** The one model that is served. */
-  readonly model: string
   /** What a request does not say of it. */
   readonly sampling: Partial<Sampling> | undefined
+}
+
+export interface ChatRouteOptions {
+  readonly chats: Chats
+  /** All that are served, the default first. */
+  readonly models: readonly [ChatModel, ...ReadonlyArray<ChatModel>]
   readonly limits: {
     readonly bodyMaxBytes: number
     /** A client that asks for more gets this much. */
@@ -77,7 +81,7 @@ export const chatRoute = (options: ChatRouteOptions) =>
 
 const answered = Effect.fnUntraced(
   function* (request: HttpServerRequest.HttpServerRequest, options: ChatRouteOptions) {
-    const { chats, limits, model, sampling, scheduler } = options
+    const { chats, limits, models } = options
     if (chats.isOver) return yield* stopping
     // The scope is the request's: it closes when the last byte of a stream is written.
     yield* Effect.acquireRelease(
@@ -85,9 +89,16 @@ const answered = Effect.fnUntraced(
       () => Effect.sync(() => chats.inFlight--)
     )
     const asked = yield* Effect.fromResult(readChatRequest(yield* bodyOf(request, limits.bodyMaxBytes)))
-    if (asked.model !== model) return yield* unknownModel(asked.model, model)
+    const model = models.find(({ name }) => name === asked.model)
+    if (model === undefined) {
+      return yield* unknownModel(
+        asked.model,
+        models.map(({ name }) => name)
+      )
+    }
+    const { sampling, scheduler } = model
     const nowMs = yield* Clock.currentTimeMillis
-    const head = { id: `chatcmpl-${randomId()}`, created: Math.floor(nowMs / 1_000), model }
+    const head = { id: `chatcmpl-${randomId()}`, created: Math.floor(nowMs / 1_000), model: model.name }
     const wanted = inferenceOf(head.id, asked, { ...samplingDefault, ...sampling }, limits.answerTokensMax)
     const manner = asked.isStream ? "streamed" : "whole"
     yield* Effect.logDebug(`${head.id}: ${manner}, ${asked.messages.length} messages`)

@@ -2,12 +2,21 @@
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type { ModelStatus } from "../inference/model-status.ts"
 
 export interface Health {
   readonly ready: boolean
   readonly durability: "strict" | "relaxed"
   /** What each part says of itself: "up", or why it is not. */
   readonly parts: Readonly<Record<string, string>>
+  /** The default one first, which is the part `model` as well: without another one the server is ready all the same. */
+  readonly models: ReadonlyArray<ModelHealth>
+}
+
+/** Times as in RFC 3339. */
+export interface ModelHealth extends Omit<ModelStatus, "sinceMs" | "lastRequestMs"> {
+  readonly since: string
+  readonly lastRequest?: string
 }
 
 /** Live: the process answers. Ready: an event that comes now is accepted and a model would answer it. */

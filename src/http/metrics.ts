@@ -6,8 +6,15 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 export interface Metric {
   readonly name: string
   readonly help: string
-  readonly type: "counter" | "gauge"
-  readonly samples: ReadonlyArray<{ readonly labels?: Readonly<Record<string, string>>; readonly value: number }>
+  readonly type: "counter" | "gauge" | "histogram"
+  readonly samples: ReadonlyArray<Sample>
+}
+
+export interface Sample {
+  /** Of a histogram. */
+  readonly suffix?: "_bucket" | "_sum" | "_count"
+  readonly labels?: Readonly<Record<string, string>>
+  readonly value: number
 }
 
 export function textOf(metrics: ReadonlyArray<Metric>): string {
@@ -16,7 +23,7 @@ export function textOf(metrics: ReadonlyArray<Metric>): string {
       [
         `# HELP ${name} ${help}`,
         `# TYPE ${name} ${type}`,
-        ...samples.map(({ labels = {}, value }) => `${name}${labelsOf(labels)} ${value}`)
+        ...samples.map(({ labels = {}, suffix = "", value }) => `${name}${suffix}${labelsOf(labels)} ${value}`)
       ].join("\n")
     )
     .join("\n")

@@ -15,6 +15,7 @@ import { guardMiddleware, guardUpgrades } from "./guard-middleware.ts"
 import { type Health, healthRoutes } from "./health.ts"
 import { loginRoutes } from "./login-route.ts"
 import { metricsRoute } from "./metrics.ts"
+import { type OperatorOptions, operatorRoutes } from "./operator/operator-routes.ts"
 import { pageRoutes } from "./page-route.ts"
 import { pageDir, readStaticFiles } from "./static-files.ts"
 import { v1Routes } from "./v1-routes.ts"
@@ -26,6 +27,7 @@ export interface HttpOptions extends WebhookRouteOptions, GuardOptions, Pick<Soc
   readonly health: Effect.Effect<Health>
   /** Prometheus' text format. */
   readonly metrics: Effect.Effect<string>
+  readonly operator: OperatorOptions
   readonly v1: ChatRouteOptions
 }
 
@@ -56,8 +58,9 @@ export const listen = Effect.fn("Http.listen")(function* (
   const routes = Layer.mergeAll(
     guardMiddleware(guard),
     ...healthRoutes(options.health),
-    ...loginRoutes(guard, options.v1.model),
+    ...loginRoutes(guard, options.v1.models[0].name),
     metricsRoute(options.metrics),
+    operatorRoutes(options.operator),
     webhookRoute(options),
     v1Routes(options.v1),
     ...pageRoutes(page)

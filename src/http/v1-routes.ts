@@ -11,7 +11,10 @@ export const v1Routes = (options: ChatRouteOptions) =>
   HttpRouter.addAll(
     Effect.map(Clock.currentTimeMillis, (nowMs) => [
       chatRoute(options),
-      ...modelsRoutes(options.model, Math.floor(nowMs / 1_000)),
+      ...modelsRoutes(
+        options.models.map(({ name }) => name),
+        Math.floor(nowMs / 1_000)
+      ),
       HttpRouter.route(
         "POST",
         "/v1/embeddings",

@@ -3,6 +3,7 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type { StepStats } from "./step-stats.ts"
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant" | "tool"
@@ -97,7 +98,10 @@ export interface CallDelta {
 }
 
 export interface Usage {
+  /** All of it, decoded for this answer or before. */
   readonly promptTokens: number
+  /** Those that were decoded before; left out where the engine does not say. */
+  readonly cachedTokens?: number
   readonly answerTokens: number
 }
 
@@ -127,6 +131,8 @@ export interface Engine {
   readonly isReady: Effect.Effect<boolean>
   /** What keeps it from being ready, in words for an operator; undefined when it is ready. */
   readonly trouble: Effect.Effect<string | undefined>
+  /** Where it is known what its steps were like. */
+  readonly steps?: Effect.Effect<StepStats | undefined>
 }
 
 export type EngineError = EngineLost | EngineRefused | EngineBusy | PromptTooLong

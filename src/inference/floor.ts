@@ -39,6 +39,8 @@ export interface Floor<Limits = unknown> {
 export interface Wait {
   readonly ahead: number
   readonly waitMs: number
+  /** The model is not in memory, and is loaded first. */
+  readonly loading?: true
 }
 
 export function startNext({ clock, lost, schedule }: Floor): void {

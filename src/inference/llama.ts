@@ -1,8 +1,8 @@
 /**
  * llama.cpp in a supervised child process of its own: a GGML_ASSERT kills its process, and that must not be ours.
  *
- *   L1. A worker that ends, or is silent for `progressMaxMs`, is killed and replaced; what it was answering fails with
- *       `EngineLost` at once.
+ *   L1. A worker that ends, or is silent for longer than patience.ts allows, is killed and replaced; what it was
+ *       answering fails with `EngineLost` at once.
  *   L2. A request that comes while there is no worker waits for the next one, at most `loadMaxMs`.
  *   L3. An interrupted request is out of the worker's next step.
  *   L4. No worker outlives the scope, nor the server.
@@ -18,9 +18,10 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { wholeCores } from "./control-group.ts"
 import {
   type Engine,
-  EngineBroken,
+  type EngineBroken,
   EngineBusy,
   type EngineError,
   EngineLost,
@@ -30,10 +31,13 @@ import {
   type Token
 } from "./engine.ts"
 import { ggufProblem } from "./gguf-file.ts"
+import { broken, fileMend, unopened } from "./llama-broken.ts"
+import { type Counts, count, emptyCounts, noRoom } from "./llama-counts.ts"
 import { type AllRunning, hearStep, jobOf, loseAll, refuse, runningOf, type Tokens } from "./llama-running.ts"
-import { threadsHere } from "./threads.ts"
-import type { Decoded, FromWorker, Unopened, WorkerOptions } from "./worker/wire.ts"
-import { startWorker, type WorkerProcess } from "./worker-process.ts"
+import * as Patience from "./patience.ts"
+import { addStep, emptyStepStats, type StepStats, takeThreads, threadWords } from "./step-stats.ts"
+import type { FromWorker, WorkerOptions } from "./worker/wire.ts"
+import { startWorker, type WorkerEvent, type WorkerProcess } from "./worker-process.ts"
 
 export interface LlamaOptions {
   readonly name: string
@@ -43,36 +47,45 @@ export interface LlamaOptions {
   readonly contextTokens: number
   /** False unless a GPU build of node-llama-cpp is installed. */
   readonly gpu?: "auto" | false
+  /** Of every step, at most one for each core; left out, they are measured. */
   readonly threads?: number
   /** Prompt tokens decoded at a time: more is faster for the one, fewer is smoother for the others. */
   readonly stepTokensMax?: number
-  /** The longest a decode step may take. */
+  /**
+   * Memory for the states of past answers, beside the sequences themselves. Left out, a quarter of what is free when
+   * the model is loaded, and at most 8 GiB.
+   */
+  readonly cacheBytesMax?: number | undefined
+  /** How long it may be silent; while it decodes, what a few steps take is added. */
   readonly progressMaxMs: number
   readonly loadMaxMs: number
+  /** How long it may be silent while it loads. */
+  readonly loadSilenceMaxMs?: number
   readonly restartDelayMinMs?: number
   readonly restartDelayMaxMs?: number
+  /** Told at once of each worker that has loaded the model, and of each that is gone, with how. */
+  readonly watch?: (event: WorkerEvent) => void
 }
 
 export interface LlamaEngine extends Engine {
   readonly workerPid: Effect.Effect<number | undefined>
+  /** What is kept in memory of answers that have ended: of whom it is, nobody knows, so all of it goes. */
+  readonly forget: Effect.Effect<void>
   /** Since it was opened. */
-  readonly counts: Effect.Effect<Counts>
+  readonly counts: Effect.Effect<Readonly<Counts>>
+  readonly steps: Effect.Effect<StepStats>
 }
 
-export interface Counts {
-  readonly restarts: number
-  /** Decode steps, the sequences in them, and the tokens that went in. */
-  readonly steps: number
-  readonly rows: number
-  readonly tokens: number
-}
-
-const defaults = { gpu: false, stepTokensMax: 256, restartDelayMinMs: 100, restartDelayMaxMs: 10_000 } as const
+const defaults = {
+  gpu: false,
+  stepTokensMax: 256,
+  loadSilenceMaxMs: 60_000,
+  restartDelayMinMs: 100,
+  restartDelayMaxMs: 10_000
+} as const
 const busyRetryAfterMs = 1_000
 const firstDeathsMax = 3
 const seedMax = 2 ** 32 - 1
-/** A worker is silent when this many equal parts of its time pass without a word: one late wake-up of ours is none. */
-const silentTicksMax = 4
 
 /** Waits until the model is loaded, or never can be. */
 export const openLlama = Effect.fn("openLlama")(function* (
@@ -84,7 +97,9 @@ export const openLlama = Effect.fn("openLlama")(function* (
     options: { ...defaults, ...options },
     ready: yield* Latch.make(),
     running: new Map(),
-    counts: { restarts: 0, steps: 0, rows: 0, tokens: 0 },
+    counts: emptyCounts(),
+    steps: emptyStepStats(),
+    patience: undefined,
     isRefused: false,
     worker: undefined,
     trouble: "the model is being loaded",
@@ -101,17 +116,22 @@ export const openLlama = Effect.fn("openLlama")(function* (
     isReady: Effect.sync(() => state.worker !== undefined),
     trouble: Effect.sync(() => state.trouble),
     workerPid: Effect.sync(() => state.worker?.pid),
-    counts: Effect.sync(() => ({ ...state.counts }))
+    forget: Effect.sync(() => state.worker?.send({ type: "forget" })),
+    counts: Effect.sync(() => ({ ...state.counts })),
+    steps: Effect.sync(() => state.steps)
   }
 })
 
 interface State {
-  readonly options: Required<Omit<LlamaOptions, "threads">> & LlamaOptions
+  readonly options: Required<Omit<LlamaOptions, "threads" | "watch" | "cacheBytesMax">> & LlamaOptions
   /** Open while there is a worker. */
   readonly ready: Latch.Latch
   readonly running: AllRunning
-  readonly counts: { -readonly [Count in keyof Counts]: Counts[Count] }
+  readonly counts: Counts
+  readonly steps: StepStats
   worker: WorkerProcess | undefined
+  /** With that worker. */
+  patience: Patience.Patience | undefined
   /** A worker could not load the file, or not in time. */
   isRefused: boolean
   trouble: string | undefined
@@ -151,11 +171,13 @@ const begin = (state: State, request: InferenceRequest & { readonly seed: number
     if (Result.isFailure(job)) return job.failure
     const { key } = job.success
     state.running.set(key, runningOf(job.success, tokens))
+    if (state.patience !== undefined) Patience.given(state.patience, key)
     state.worker.send({ type: "generate", job: job.success })
     return Effect.succeed(key)
   })
 
-function abort({ running, worker }: State, key: number): void {
+function abort({ patience, running, worker }: State, key: number): void {
+  if (patience !== undefined) Patience.over(patience, key)
   if (running.delete(key)) worker?.send({ type: "abort", key })
 }
 
@@ -166,6 +188,7 @@ const supervise = Effect.fnUntraced(function* (state: State, opened: Deferred.De
   for (;;) {
     const startedMs = yield* Clock.currentTimeMillis
     const how = yield* Effect.scoped(live(state, opened))
+    state.options.watch?.({ type: "died", how })
     // Whoever refuses the file refuses it again; a first worker that was killed, as for want of memory, is followed.
     const isHopeless = state.isRefused || ++deaths >= firstDeathsMax
     if (isHopeless && (yield* Deferred.fail(opened, broken(state.options, how)))) return
@@ -176,17 +199,19 @@ const supervise = Effect.fnUntraced(function* (state: State, opened: Deferred.De
     yield* Effect.sleep(delayMs)
     delayMs = Math.min(restartDelayMaxMs, delayMs * 2)
     state.counts.restarts++
+    state.steps.restarts++
     state.trouble = `the model is being loaded again: ${how}`
   }
 })
 
 /** One worker, from its start until it is gone. Returns how it ended. */
 const live = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferred<void, EngineBroken>) {
-  const { loadMaxMs, progressMaxMs } = state.options
+  const { loadMaxMs, loadSilenceMaxMs, progressMaxMs, stepTokensMax } = state.options
   const started = yield* Deferred.make<void, string>()
-  const silence = { ticks: 0 }
+  const patience = Patience.patienceOf({ loadSilenceMaxMs, silenceMaxMs: progressMaxMs, stepTokensMax })
+  state.patience = patience
   const worker = yield* startWorker(workerOptionsOf(state.options), (message) => {
-    silence.ticks = 0
+    Patience.hear(patience, message)
     hear(state, started, message)
   })
   const loaded = Deferred.await(started).pipe(
@@ -202,27 +227,29 @@ const live = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferre
         state.worker = worker
         state.trouble = undefined
         state.ready.openUnsafe()
+        state.options.watch?.({ type: "ready" })
       })
     ),
     Effect.andThen(Deferred.succeed(opened, undefined)),
-    Effect.andThen(untilSilent(silence, progressMaxMs)),
+    Effect.andThen(tellOfThreads(state)),
+    Effect.andThen(Effect.never),
     Effect.catch(Effect.succeed)
   )
-  const ended = Effect.raceFirst(worker.ended, loaded)
+  const ended = Effect.raceAllFirst([worker.ended, loaded, Patience.untilSilent(patience)])
   const lost = Effect.onExit(ended, (exit) =>
     Effect.sync(() => lose(state, Exit.isSuccess(exit) ? exit.value : "the engine was closed"))
   )
   return yield* Effect.tap(lost, worker.kill)
 })
 
-const untilSilent = Effect.fnUntraced(function* (silence: { ticks: number }, progressMaxMs: number) {
-  while (silence.ticks++ < silentTicksMax) yield* Effect.sleep(progressMaxMs / silentTicksMax)
-  return `the worker said nothing for ${progressMaxMs} ms`
-})
+/** Its choice, once; how it changes is a metric. */
+const tellOfThreads = ({ options: { name }, steps }: State) =>
+  Effect.suspend(() => Effect.logInfo(`model ${name}: threads ${threadWords(steps.threads)}; ${wholeCores()} cores`))
 
 function lose(state: State, how: string): void {
   state.ready.closeUnsafe()
   state.worker = undefined
+  state.counts.room = noRoom
   state.trouble = how
   loseAll(state.running, new EngineLost({ reason: how }))
 }
@@ -236,8 +263,12 @@ function hear(state: State, started: Deferred.Deferred<void, string>, message: F
       state.isRefused = true
       Deferred.doneUnsafe(started, Exit.fail(unopened(state.options, message)))
       return
+    case "threads":
+      takeThreads(state.steps, message.choices)
+      return
     case "decoded":
       count(state.counts, message)
+      addStep(state.steps, message, state.options.stepTokensMax)
       hearStep(state.running, message)
       return
     case "too-long":
@@ -247,34 +278,20 @@ function hear(state: State, started: Deferred.Deferred<void, string>, message: F
       refuse(state.running, message.key, new EngineRefused({ reason: message.reason, part: message.part }))
       return
     case "begun": {
+      state.counts.cachedTokens += message.cachedTokens
       const one = state.running.get(message.key)
       if (one !== undefined) Queue.offerUnsafe(one.tokens, { type: "progress", promptTokens: message.promptTokens })
     }
   }
 }
 
-function count(counts: State["counts"], { texts, tokens }: Decoded): void {
-  counts.steps++
-  counts.rows += texts.length
-  counts.tokens += tokens
-}
-
 function workerOptionsOf(options: State["options"]): WorkerOptions {
-  const { contextTokens, file, gpu, progressMaxMs, slotsMax, stepTokensMax } = options
-  const threads = options.threads ?? threadsHere()
-  const heartbeatMs = Math.min(heartbeatMaxMs, progressMaxMs / silentTicksMax)
-  return { file, slotsMax, contextTokens, gpu, threads, stepTokensMax, heartbeatMs }
+  const { cacheBytesMax, contextTokens, file, gpu, progressMaxMs, slotsMax, stepTokensMax } = options
+  const coresMax = wholeCores()
+  // One more than there are cores, and a step takes a hundred times as long.
+  const threads = options.threads && Math.min(options.threads, coresMax)
+  const heartbeatMs = Math.min(heartbeatMaxMs, progressMaxMs / Patience.silentTicksMax)
+  return { file, slotsMax, contextTokens, gpu, coresMax, threads, stepTokensMax, heartbeatMs, cacheBytesMax }
 }
 
 const heartbeatMaxMs = 1_000
-
-const fileMend = "Put a whole GGUF file of a chat model there, or name another file in the configuration of this model."
-
-function unopened({ contextTokens, slotsMax }: LlamaOptions, { reason, what }: Unopened): string {
-  if (what === "file") return `llama.cpp cannot load it: ${reason}. ${fileMend}`
-  return `there is no room for ${slotsMax} sequences of ${contextTokens} tokens: ${reason}. Lower one of these numbers.`
-}
-
-function broken({ file, name }: LlamaOptions, what: string): EngineBroken {
-  return new EngineBroken({ model: name, reason: `${file}: ${what}` })
-}

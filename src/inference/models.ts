@@ -1,12 +1,17 @@
 /** The engine that a model's configuration names. */
+import { stat } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
-import { type Background, openInBackground } from "./background.ts"
+import * as Result from "effect/Result"
+import { durationMsOf } from "../domain/amounts.ts"
 import type { OpenEngine } from "./engine.ts"
+import { readGgufHead } from "./gguf-head.ts"
 import { openLlama } from "./llama.ts"
+import { memoryNeeded, shapeOf } from "./memory-needed.ts"
+import type { Need, PooledModel } from "./model-life.ts"
 import { openOpenai } from "./openai.ts"
+import type { WorkerEvent } from "./worker-process.ts"
 
 export type ModelSpec = LlamaSpec | OpenaiSpec
 
@@ -16,7 +21,11 @@ export interface LlamaSpec {
   readonly file: string
   readonly slots: number
   readonly contextTokens: number
+  readonly cacheMb?: number | undefined
   readonly gpu?: string | false | undefined
+  readonly threads?: number | undefined
+  /** How long it stays in memory after its last request, as durationMsOf reads it. */
+  readonly keepAlive?: string | number | undefined
 }
 
 export interface OpenaiSpec {
@@ -29,7 +38,7 @@ export interface OpenaiSpec {
   readonly cacheTokens?: number | undefined
 }
 
-/** A decode step takes milliseconds; a worker that was swapped out may take seconds. */
+/** More than a few steps: a worker that was swapped out may take seconds. */
 const progressMaxMs = 30_000
 /** Large models on slow disks take minutes. */
 const loadMaxMs = 300_000
@@ -44,12 +53,43 @@ export const builtIn: LlamaSpec = {
   contextTokens: 1024
 }
 
-/** Opens the model in the background; without a configuration, the guide. */
-export const openModel = (spec: ModelSpec | undefined): Effect.Effect<Background, never, Scope.Scope> => {
-  const { name, slots: slotsMax, ...sizes } = spec ?? builtIn
-  const open = spec === undefined ? Effect.andThen(Effect.logInfo(aboutBuiltIn), openSpec(builtIn)) : openSpec(spec)
-  return openInBackground({ name, slotsMax, ...roomOf(sizes), open })
+/** What the pool makes of it. The first is the default, which is kept for ever unless it is configured otherwise. */
+export function pooledModel(spec: ModelSpec, isFirst: boolean): PooledModel {
+  const { name, slots: slotsMax, ...sizes } = spec
+  return {
+    name,
+    slotsMax,
+    ...roomOf(sizes),
+    keepAliveMs: keepAliveMsOf(spec, isFirst),
+    need: spec.engine === "openai" ? Effect.succeed({ bytes: 0, isDoubtful: false }) : needOf(spec),
+    open: (watch) => openSpec(spec, watch)
+  }
 }
+
+const keepAliveDefaultMs = 600_000
+
+/** A model on another server is not ours to unload. */
+function keepAliveMsOf(spec: ModelSpec, isFirst: boolean): number {
+  if (spec.engine === "openai") return Number.POSITIVE_INFINITY
+  const configured = spec.keepAlive === undefined ? undefined : durationMsOf(spec.keepAlive)
+  return configured ?? (isFirst ? Number.POSITIVE_INFINITY : keepAliveDefaultMs)
+}
+
+/** Of one on a graphics card only what the process around it takes: how much the card has is not known here. */
+const needOf = Effect.fnUntraced(function* ({ contextTokens, file, gpu, slots }: LlamaSpec): Effect.fn.Return<Need> {
+  const read = yield* Effect.result(readGgufHead(file))
+  if (Result.isFailure(read)) return { bytes: yield* Effect.promise(() => sizeOf(file)), isDoubtful: true }
+  const { fileBytes, head } = read.success
+  const needed = memoryNeeded(head.weightBytes, shapeOf(head), { contextTokens, slots })
+  const isOnCard = gpu !== undefined && gpu !== false
+  return { bytes: isOnCard ? needed.workBytes : needed.bytes, isDoubtful: fileBytes < head.endBytes }
+})
+
+const sizeOf = (file: string) =>
+  stat(file).then(
+    ({ size }) => size,
+    () => 0
+  )
 
 interface Sizes {
   readonly cacheTokens?: number | undefined
@@ -62,10 +102,8 @@ function roomOf({ cacheTokens, contextTokens }: Sizes) {
   return cacheTokens === undefined ? {} : { cacheTokensMax: cacheTokens }
 }
 
-const aboutBuiltIn =
-  "no model is configured: the built-in guide answers, which knows Parley and little else. PARLEY_MODEL names another"
-
-export function openSpec(spec: ModelSpec): OpenEngine {
+/** `watch` is told of each worker that comes or goes. */
+export function openSpec(spec: ModelSpec, watch?: (event: WorkerEvent) => void): OpenEngine {
   if (spec.engine === "openai") {
     const { apiKey, baseUrl, model, name, slots } = spec
     return openOpenai({
@@ -77,7 +115,11 @@ export function openSpec(spec: ModelSpec): OpenEngine {
       ...(model !== undefined && { model })
     })
   }
-  const { contextTokens, file, gpu, name, slots } = spec
+  const { cacheMb, contextTokens, file, gpu, name, slots, threads } = spec
+  const cacheBytesMax = cacheMb === undefined ? undefined : cacheMb * 1024 ** 2
   const graphics = gpu === undefined || gpu === false ? false : "auto"
-  return openLlama({ name, file, slotsMax: slots, contextTokens, gpu: graphics, progressMaxMs, loadMaxMs })
+  const sizes = { slotsMax: slots, contextTokens, cacheBytesMax }
+  const fixed = threads === undefined ? {} : { threads }
+  const watched = watch === undefined ? {} : { watch }
+  return openLlama({ name, file, ...sizes, gpu: graphics, ...fixed, ...watched, progressMaxMs, loadMaxMs })
 }

@@ -4,8 +4,10 @@ import * as Latch from "effect/Latch"
 import type { Floor } from "./floor.ts"
 import { spreadOf } from "./lane.ts"
 import type { Class, End, Limits, Refusal } from "./schedule.ts"
+import type { StepStats } from "./step-stats.ts"
 
 export interface Stats extends Limits {
+  readonly model: string
   readonly running: number
   readonly waiting: number
   readonly waitingOf: Readonly<Record<Class, number>>
@@ -20,6 +22,8 @@ export interface Stats extends Limits {
   readonly preempted: number
   /** Attempts that were begun again because their engine was lost, since the start. */
   readonly restarts: number
+  /** What the engine's steps were like, where it is known. */
+  readonly steps?: StepStats
   /** How long a request holds its slot, of late. */
   readonly turnMs: number
   readonly ready: boolean
@@ -33,7 +37,9 @@ export const statsOf = Effect.fnUntraced(function* (floor: Floor): Effect.fn.Ret
   // While it is lost, `recover` asks: a health check must not wait for a server that is gone.
   const ready = !Latch.isOpen(lost) && (yield* engine.isReady)
   const trouble = (yield* engine.trouble) ?? lossReason
+  const steps = yield* engine.steps ?? Effect.undefined
   return {
+    model: engine.name,
     running: schedule.running.size,
     waiting,
     waitingOf: { interactive: waiting - waitingBackground, background: waitingBackground },
@@ -46,6 +52,7 @@ export const statsOf = Effect.fnUntraced(function* (floor: Floor): Effect.fn.Ret
     preempted,
     restarts,
     turnMs: pace.turnMs,
+    ...(steps && { steps }),
     ready,
     ...(!ready && { trouble })
   }

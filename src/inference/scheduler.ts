@@ -10,6 +10,7 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { runAttempt } from "./attempt.ts"
 import { demandOf } from "./demand.ts"
@@ -29,6 +30,7 @@ import type {
 import { type Floor, leave, retryAfterMsOf, startNext, type Ticket, type Turn, type Wait, waitOf } from "./floor.ts"
 import { paced, paceGuess } from "./pace.ts"
 import * as Schedule from "./schedule.ts"
+import { defaults } from "./scheduler-limits.ts"
 import { type Stats, statsOf } from "./scheduler-stats.ts"
 
 /** `attempt` counts from `firstAttempt`. Texts of one attempt are never to be shown or kept together with another's. */
@@ -51,11 +53,14 @@ export class QueueFull extends Data.TaggedError("QueueFull")<{
 
 /**
  * `crashed`: the engine died whenever it ran, at last alone. `lost`: the engine was lost too often, or too long.
- * `busy`: the engine had no room for it within `busyMaxMs`. `refused`: the engine will not, and says why.
+ * `busy`: the engine had no room for it within `busyMaxMs`. `refused`: the engine will not, and says why. `down`: the
+ * model keeps dying or cannot be loaded, and nothing is asked of it for now.
  */
 export class ModelFailed extends Data.TaggedError("ModelFailed")<{
-  readonly kind: "crashed" | "lost" | "busy" | "refused"
+  readonly kind: "crashed" | "lost" | "busy" | "refused" | "down"
   readonly reason: string
+  /** Of `down`: when it may be back; left out, asking again cannot help. */
+  readonly retryAfterMs?: number
   /** What of the request was refused. */
   readonly part?: RequestPart
 }> {}
@@ -77,30 +82,18 @@ export class InferenceScheduler extends Context.Service<
     /**
      * Fails with `QueueFull` at once rather than waiting without limit: the caller knows the person, and what to say to
      * them. Waits for a slot without a deadline of its own. Interrupting the stream gives the slot or the place in the
-     * queue back; a slow reader keeps neither, for the slot is free as soon as the engine is done.
+     * queue back; a slow reader keeps neither, for the slot is free as soon as the engine is done. It ends with the
+     * failure of `givenUp`, if that comes first.
      */
-    readonly infer: (request: InferenceRequest & Standing) => Stream.Stream<Signal, Failure>
+    readonly infer: (
+      request: InferenceRequest & Standing,
+      givenUp?: Effect.Effect<never, ModelFailed>
+    ) => Stream.Stream<Signal, Failure>
     /** Undefined for one that does not wait. */
     readonly waitOf: (id: string) => Effect.Effect<Wait | undefined>
     readonly stats: Effect.Effect<Stats>
   }
 >()("parley/inference/InferenceScheduler") {}
-
-export const defaults = {
-  /** How often one request is tried; the rule for suspects of schedule.ts usually speaks first. */
-  attemptsMax: 5,
-  /** How long an engine that has no room is asked again: as long as a person waits for a sign. */
-  busyMaxMs: 60_000,
-  /** The first pause after a loss, in which all losses of one death arrive; each further one is twice as long. */
-  backoffMinMs: 250,
-  backoffMaxMs: 10_000,
-  /** How often an engine that was lost is asked whether it is back. */
-  readyPollMs: 250,
-  /** How long requests wait for a lost engine: a large model takes minutes to load again. */
-  outageMaxMs: 300_000,
-  /** A background request that has waited so long stands among the interactive ones. */
-  agedAfterMs: 60_000
-}
 
 export interface Options extends Partial<typeof defaults> {
   readonly engine: Engine
@@ -112,43 +105,53 @@ type Request = Parameters<InferenceScheduler["Service"]["infer"]>[0]
 type Signals = Queue.Queue<Signal, Failure | Cause.Done>
 type OwnFloor = Floor<typeof defaults>
 
-export const layer = ({ engine, queueMax, queueTokensMax, ...options }: Options): Layer.Layer<InferenceScheduler> =>
-  Layer.effect(
-    InferenceScheduler,
-    Effect.gen(function* () {
-      const limits = { ...defaults, ...options }
-      const { agedAfterMs } = limits
-      const { contextTokens = Number.POSITIVE_INFINITY, slotsMax } = engine
-      const { cacheTokensMax = slotsMax * contextTokens } = engine
-      const floor: OwnFloor = {
-        engine,
-        limits,
-        clock: yield* Clock.Clock,
-        schedule: Schedule.empty({ slotsMax, cacheTokensMax, queueMax, queueTokensMax, agedAfterMs }),
-        tickets: new Map(),
-        lost: Latch.makeUnsafe(!(yield* engine.isReady)),
-        lossReason: "",
-        lossesInRow: 0,
-        restarts: 0,
-        pace: paceGuess
-      }
-      yield* Effect.forkScoped(Effect.forever(recover(floor)))
-      return InferenceScheduler.of({
-        infer: (request) => Stream.unwrap(open(floor, request)),
-        waitOf: (id) => Effect.sync(() => waitOf(floor, id)),
-        stats: statsOf(floor)
-      })
-    })
-  )
+/** One for each engine. It ends with the scope. */
+export const makeScheduler = Effect.fn("makeScheduler")(function* ({
+  engine,
+  queueMax,
+  queueTokensMax,
+  ...options
+}: Options): Effect.fn.Return<InferenceScheduler["Service"], never, Scope.Scope> {
+  const limits = { ...defaults, ...options }
+  const { agedAfterMs } = limits
+  const { contextTokens = Number.POSITIVE_INFINITY, slotsMax } = engine
+  const { cacheTokensMax = slotsMax * contextTokens } = engine
+  const floor: OwnFloor = {
+    engine,
+    limits,
+    clock: yield* Clock.Clock,
+    schedule: Schedule.empty({ slotsMax, cacheTokensMax, queueMax, queueTokensMax, agedAfterMs }),
+    tickets: new Map(),
+    lost: Latch.makeUnsafe(!(yield* engine.isReady)),
+    lossReason: "",
+    lossesInRow: 0,
+    restarts: 0,
+    pace: paceGuess
+  }
+  yield* Effect.forkScoped(Effect.forever(recover(floor)))
+  return InferenceScheduler.of({
+    infer: (request, givenUp) => Stream.unwrap(open(floor, request, givenUp)),
+    waitOf: (id) => Effect.sync(() => waitOf(floor, id)),
+    stats: statsOf(floor)
+  })
+})
 
-const open = Effect.fnUntraced(function* (floor: OwnFloor, request: Request) {
+export const layer = (options: Options): Layer.Layer<InferenceScheduler> =>
+  Layer.effect(InferenceScheduler, makeScheduler(options))
+
+const open = Effect.fnUntraced(function* (
+  floor: OwnFloor,
+  request: Request,
+  givenUp: Effect.Effect<never, ModelFailed> | undefined
+) {
   const ticket = yield* Effect.acquireRelease(enter(floor, request), (ticket) =>
     Effect.sync(() => leave(floor, ticket, "cancelled"))
   )
   // As long as an answer may be, so that a slow reader does not hold a slot.
   const signals: Signals = yield* Queue.unbounded<Signal, Failure | Cause.Done>()
+  const working = work(floor, ticket, request, signals)
   yield* Effect.forkScoped(
-    Effect.onExit(work(floor, ticket, request, signals), (exit) =>
+    Effect.onExit(givenUp === undefined ? working : Effect.raceFirst(working, givenUp), (exit) =>
       Effect.sync(() => {
         leave(floor, ticket, endOf(exit))
         if (Exit.isSuccess(exit)) Queue.endUnsafe(signals)

@@ -15,6 +15,9 @@ export interface WorkerProcess {
   readonly ended: Effect.Effect<string>
 }
 
+/** What its owner may tell others of the workers that come and go. */
+export type WorkerEvent = { readonly type: "ready" } | { readonly type: "died"; readonly how: string }
+
 /** How long it may take over its end before it is killed. */
 const stopMaxMs = 2_000
 const outputMaxCharacters = 2_000
@@ -101,17 +104,47 @@ function lastWordsOf(child: ChildProcess): () => string {
   return () => words.trim().replace(/\s*\n\s*/g, " | ")
 }
 
-const Usage = Schema.Struct({ promptTokens: Schema.Number, answerTokens: Schema.Number })
+const Usage = Schema.Struct({
+  promptTokens: Schema.Number,
+  cachedTokens: Schema.Number,
+  answerTokens: Schema.Number
+})
+const Room = Schema.Struct({
+  usedTokens: Schema.Number,
+  reservedTokens: Schema.Number,
+  heldTokens: Schema.Number,
+  copies: Schema.Number,
+  copyBytes: Schema.Number
+})
 const Message: Schema.Codec<FromWorker> = Schema.Union([
   Schema.Struct({
     type: Schema.Literal("decoded"),
     tokens: Schema.Number,
+    promptTokens: Schema.Number,
+    tookMs: Schema.Number,
+    room: Room,
     texts: Schema.Array(Schema.Tuple([Schema.Number, Schema.String])),
     ends: Schema.Array(Schema.Tuple([Schema.Number, Schema.Literals(["stop", "length"]), Usage]))
   }),
   Schema.Struct({ type: Schema.Literal("idle") }),
-  Schema.Struct({ type: Schema.Literal("ready") }),
-  Schema.Struct({ type: Schema.Literal("begun"), key: Schema.Number, promptTokens: Schema.Number }),
+  Schema.Struct({ type: Schema.Literal("loading") }),
+  Schema.Struct({ type: Schema.Literal("ready"), tokenMs: Schema.Number }),
+  Schema.Struct({
+    type: Schema.Literal("threads"),
+    choices: Schema.Array(
+      Schema.Struct({
+        kind: Schema.Literals(["decode", "prefill"]),
+        tokens: Schema.Number,
+        threads: Schema.Number
+      })
+    )
+  }),
+  Schema.Struct({
+    type: Schema.Literal("begun"),
+    key: Schema.Number,
+    promptTokens: Schema.Number,
+    cachedTokens: Schema.Number
+  }),
   Schema.Struct({ type: Schema.Literal("broken"), what: Schema.Literals(["file", "room"]), reason: Schema.String }),
   Schema.Struct({
     type: Schema.Literal("too-long"),

@@ -45,7 +45,7 @@ export type ConversationAction =
   | { type: "inference.request"; turn: number; attempt: number }
   | { type: "inference.cancel"; turn: number }
 
-export type InferenceFailure = "busy" | "too-long" | "broken"
+export type InferenceFailure = "busy" | "too-long" | "broken" | "down"
 type Overdue = InferenceFailure | "overdue"
 
 export interface Failure {

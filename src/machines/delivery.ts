@@ -13,7 +13,8 @@
  * holds:
  *
  *   L1. Nothing is sent before its attempt is recorded, and each attempt is sent at most once.
- *   L2. It ends in `delivered` or `dead`, once, after at most `attemptsMax` attempts.
+ *   L2. It ends in `delivered` or `dead`, once, after at most `attemptsMax` attempts; one that is replayed has so many
+ *       again.
  *   L3. After an ambiguous attempt a readable platform is asked before anything is sent again.
  *   L4. It waits at least as long as the platform said, and at most `delayMaxMs` where it said nothing.
  *   L5. Whoever was sending when the server died is unsure, never delivered and never fresh.
@@ -63,6 +64,8 @@ export interface DeliveryInput extends DeliveryLimits {
   readonly isReadable: boolean
   /** How many attempts have a row. */
   readonly attempts: number
+  /** Of these, the ones that count no more, for an operator had it sent again after them. */
+  readonly attemptsBefore: number
   /** The last of them has no result: the server died while it was sent. */
   readonly wasSending: boolean
   /** What is left of an earlier wait. */
@@ -88,7 +91,7 @@ export const deliveryMachine = setup({
     wasSending: ({ context }) => context.wasSending,
     isDue: ({ context }) => context.delayMs <= 0,
     isReadable: ({ context }) => context.isReadable,
-    isExhausted: ({ context }) => context.isTooOld || context.attempts >= context.attemptsMax,
+    isExhausted: ({ context }) => context.isTooOld || madeOf(context) >= context.attemptsMax,
     isTooOld: ({ context }) => context.isTooOld
   },
   actions: {
@@ -197,8 +200,13 @@ function noteOf(context: DeliveryContext, event: DeliveryEvent): Partial<Deliver
   }
 }
 
+function madeOf({ attempts, attemptsBefore }: DeliveryInput): number {
+  return attempts - attemptsBefore
+}
+
 /** Exponential with full jitter above a half: retries of many messages spread out, and none comes at once. */
-function backoffOf({ attempts, delayMaxMs, delayMinMs }: DeliveryContext, luck: number): number {
-  const ceilingMs = Math.min(delayMaxMs, delayMinMs * 2 ** Math.min(attempts, 30))
+function backoffOf(context: DeliveryContext, luck: number): number {
+  const { delayMaxMs, delayMinMs } = context
+  const ceilingMs = Math.min(delayMaxMs, delayMinMs * 2 ** Math.min(madeOf(context), 30))
   return Math.round(ceilingMs * (0.5 + luck / 2))
 }

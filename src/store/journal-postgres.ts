@@ -6,8 +6,8 @@
  *   J3. A write whose answer was lost is read back by its entry id before its caller is told anything.
  *   J4. A row that PostgreSQL will never take is refused alone; a database that takes nothing is unavailable to all.
  *   J5. `onAccepted` is called for every event that was written, in the order of positions, also where its own caller
- *       was
- *       told that nobody knows.
+ *       was told that nobody knows.
+ *   J6. Whoever waits for `drained` knows what became of every write that was begun before.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -63,6 +63,9 @@ export const layer = ({ limits, owner }: JournalOptions) =>
         begin: (body) => Effect.asVoid(write({ kind: "begin", entry: entry(), body })),
         end: (body) =>
           Effect.asVoid(write({ kind: "end", entry: entry(), body })).pipe(Effect.catchTag("FencedOff", Effect.die)),
+        drained: Effect.suspend(() => Effect.asVoid(write({ kind: "mark", entry: entry() }))).pipe(
+          Effect.catchTags({ FencedOff: Effect.die, Refused: Effect.die })
+        ),
         load: (conversation, pendingMax) =>
           Effect.map(database.read({ ...reads.load, values: [conversation, pendingMax] }), loadedOf),
         due: (conversation, dueMax) =>
@@ -250,6 +253,7 @@ const exitOfFound = Effect.fnUntraced(function* (
   if (found.is === "absent") return Exit.fail(new Unavailable({ reason: "the row vanished while it was read back" }))
   if (write.kind === "accept") return Exit.succeed(acceptedOf(write, found.row, found.is === "others"))
   if (found.is === "others") {
+    if (write.kind === "mark") return Exit.void
     const seq = write.kind === "entry" ? write.body.seq : write.body.n
     return Exit.fail(new FencedOff({ conversation: write.body.conversation, seq }))
   }

@@ -5,14 +5,17 @@ import type { ResultRow } from "./database.ts"
 import type { Due, Loaded, PendingInbound, StoredMessage, StoredTimer } from "./journal.ts"
 
 const load = `select c.machine, c.version, c.value, c.context, c.seq, c.message_seq, c.handled, c.timers, c.defects,
+    f.seq as forgotten_seq, f.message_seq as forgotten_message_seq,
     (select json_agg(p order by p.position) from (
       select i.position, i.event_key, i.user_id, i.user_name, i.text from inbound i
       where i.conversation = r.id and i.fate is null and i.position > coalesce(c.handled, 0)
       order by i.position limit $2) p) as pending,
     r.id
-  from (select $1::text as id) r left join conversation c on c.id = r.id`
+  from (select $1::text as id) r left join conversation c on c.id = r.id
+    left join forgotten f on c.id is null and f.conversation = encode(sha256(convert_to(r.id, 'UTF8')), 'hex')`
 
-const due = `select o.key, o.conversation, o.turn, o.text, o.outcome, o.in_reply_to, o.due_at_ms, o.at_ms,
+const due = `select o.key, o.conversation, o.turn, o.text, o.outcome, o.in_reply_to, o.due_at_ms,
+    coalesce(o.renewed_at_ms, o.at_ms) as at_ms, o.attempts_before,
     coalesce(a.n, 0) as attempts, a.n is not null and a.result is null as was_sending
   from outbound o
   left join lateral (select n, result from attempt where outbound = o.key order by n desc limit 1) a on true
@@ -31,7 +34,11 @@ export const reads = {
 export function loadedOf([row]: ReadonlyArray<ResultRow>): Loaded {
   const conversation = row?.["id"] as string
   const pending = ((row?.["pending"] ?? []) as ReadonlyArray<ResultRow>).map((one) => pendingOf(conversation, one))
-  if (row === undefined || row["machine"] === null) return { stored: undefined, pending }
+  if (row === undefined || row["machine"] === null) {
+    const seq = row?.["forgotten_seq"] as number | null | undefined
+    const forgotten = { seq: seq ?? 0, messageSeq: (row?.["forgotten_message_seq"] as number | null) ?? 0 }
+    return { stored: undefined, pending, ...(typeof seq === "number" && { forgotten }) }
+  }
   const { context, defects, handled, machine, message_seq, seq, timers, value, version } = row
   const stored = {
     seq: seq as number,
@@ -78,6 +85,7 @@ export function dueOf(row: ResultRow): Due {
       inReplyTo: row["in_reply_to"] as ReadonlyArray<string>
     },
     attempts: row["attempts"] as number,
+    attemptsBefore: row["attempts_before"] as number,
     wasSending: row["was_sending"] as boolean,
     dueAtMs: row["due_at_ms"] as number,
     atMs: row["at_ms"] as number

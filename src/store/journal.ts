@@ -135,15 +135,20 @@ export interface Loaded {
   readonly stored: Stored | undefined
   /** In order; at most as many as were asked for. */
   readonly pending: ReadonlyArray<PendingInbound>
+  /** Where the numbers of a conversation go on that was forgotten: they make idempotency keys, which never repeat. */
+  readonly forgotten?: Pick<Stored, "seq" | "messageSeq">
 }
 
 /** An undelivered message, and the attempts made so far. */
 export interface Due {
   readonly outbound: Outbound
   readonly attempts: number
+  /** Of these, the ones before an operator had it sent again. */
+  readonly attemptsBefore: number
   /** The last attempt has no end: the server died while it was sent. */
   readonly wasSending: boolean
   readonly dueAtMs: number
+  /** Since when its age counts. */
   readonly atMs: number
 }
 
@@ -183,6 +188,8 @@ export class Journal extends Context.Service<
     /** Writes the row without which nothing is sent. */
     readonly begin: (attempt: Attempt) => Effect.Effect<void, FencedOff | Refused | Unavailable>
     readonly end: (attempt: AttemptEnd) => Effect.Effect<void, Refused | Unavailable>
+    /** Waits until it is known what became of every write that was begun before. */
+    readonly drained: Effect.Effect<void, Unavailable>
     /** The newest state of a conversation and what it has not handled yet, in one read. */
     readonly load: (conversation: string, pendingMax: number) => Effect.Effect<Loaded, Unavailable>
     /** The undelivered messages of a conversation, in order. */

@@ -83,6 +83,7 @@ function keyOf(write: Write): object {
     return { account: accountId(channel, account), key: eventKey }
   }
   if (write.kind === "entry") return { conversation: write.body.conversation, seq: write.body.seq }
+  if (write.kind === "mark") return {}
   return { key: write.body.key, attempt: write.body.n }
 }
 

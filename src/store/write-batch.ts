@@ -13,6 +13,8 @@ export type Write =
   | { readonly kind: "entry"; readonly entry: string; readonly body: Entry }
   | { readonly kind: "begin"; readonly entry: string; readonly body: Attempt }
   | { readonly kind: "end"; readonly entry: string; readonly body: AttemptEnd }
+  /** Has no rows: whoever waits for it knows of all that were written before. */
+  | { readonly kind: "mark"; readonly entry: string }
 
 interface Part {
   readonly name: string
@@ -133,7 +135,8 @@ function textOf(name: string, present: ReadonlyArray<boolean>): string {
     ...(has("accepted") ? ["select entry::text as id, position, null::text[] as keys from accepted"] : []),
     ...(has("owed") ? ["select key as id, null::bigint as position, in_reply_to as keys from owed"] : [])
   ]
-  const text = `with ${ctes.join(",\n")}\n${results.length > 0 ? results.join(" union all ") : "select 1 where false"}`
+  const head = ctes.length === 0 ? "" : `with ${ctes.join(",\n")}\n`
+  const text = `${head}${results.length > 0 ? results.join(" union all ") : "select 1 where false"}`
   texts.set(name, text)
   return text
 }

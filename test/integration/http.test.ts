@@ -3,6 +3,7 @@ import { it } from "@effect/vitest"
 import { Effect } from "effect"
 import { expect } from "vitest"
 import { keyOf, sign } from "../../src/adapters/webhook/signature.ts"
+import { exposed } from "../unit/exposition.ts"
 import { openCallbackServer } from "./callback-server.ts"
 import { raw } from "./front-door.ts"
 import { startMain } from "./main-process.ts"
@@ -135,6 +136,7 @@ it.live("/metrics needs the token, and its terms add up; health is open", () =>
       expect(accepted).toBe(3)
       expect(Object.values<number>(others).reduce((sum, count) => sum + count, 0)).toBe(3)
       expect(others).toMatchObject({ ignored: 1 })
+      expect(exposed(await (await read(`Bearer ${token}`)).text())).toEqual([])
       expect((await fetch(`${address}/health/live`)).status).toBe(200)
       expect(await (await fetch(`${address}/health/ready`)).json()).toMatchObject({ ready: true })
     })

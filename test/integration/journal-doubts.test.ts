@@ -27,3 +27,19 @@ test.each([
       expect(rung).toEqual(rung.toSorted((a, b) => a.position - b.position))
     }).pipe(Effect.scoped, Effect.runPromise)
 )
+
+test("J6: whoever waits for `drained` knows what became of every write that was begun before", () =>
+  Effect.gen(function* () {
+    const { first, proxy } = yield* openTwoOwners
+    const accept = (eventKey: string) =>
+      first.journal.accept(
+        { channel: "test", account: "a", thread: "t", eventKey, user: { id: "ada" }, text: eventKey },
+        () => {}
+      )
+    // More than a batch, and the answer to the first one is lost.
+    proxy.plan("after")
+    const keys = Array.from({ length: 40 }, (_, index) => `event-${index}`)
+    const fibers = yield* Effect.forEach(keys, (key) => Effect.forkChild(accept(key), { startImmediately: true }))
+    yield* first.journal.drained
+    expect(fibers.map((fiber) => fiber.pollUnsafe()?._tag)).toEqual(keys.map(() => "Success"))
+  }).pipe(Effect.scoped, Effect.runPromise))

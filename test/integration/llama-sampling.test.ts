@@ -106,7 +106,10 @@ layer(llama, { excludeTestServices: true })("candidates", (it) => {
         concurrency: "unbounded"
       })
       expect(together.map(textOf)).toEqual(alone.map(textOf))
-      expect(together.map((tokens) => endOf(tokens))).toEqual(alone.map((tokens) => endOf(tokens)))
+      // What was decoded for the one is found by the other.
+      const endsOf = (all: typeof alone) =>
+        all.map((tokens) => ({ ...endOf(tokens), usage: { ...endOf(tokens).usage, cachedTokens: 0 } }))
+      expect(endsOf(together)).toEqual(endsOf(alone))
       expect(new Set(alone.map(textOf)).size).toBe(words.length)
     })
   )

@@ -1,5 +1,5 @@
 /** node llama-server.ts MODEL: a server that dies while its worker answers. Prints the worker's process id. */
-import { Effect, Stream } from "effect"
+import { Effect, References, Stream } from "effect"
 import { openLlama } from "../../src/inference/llama.ts"
 
 const file = process.argv[2]!
@@ -16,4 +16,4 @@ const answerForEver = Effect.gen(function* () {
   yield* Effect.never
 })
 
-await Effect.runPromise(Effect.scoped(answerForEver))
+await Effect.runPromise(Effect.scoped(Effect.provideService(answerForEver, References.MinimumLogLevel, "None")))

@@ -135,8 +135,10 @@ it.live("a request that is slow is cut off; an answer that is slow, or an idle c
     const address = yield* listen({
       ...{ host: "127.0.0.1", port: 0, token: Redacted.make(token), allowedHosts: [], allowedOrigins: [] },
       ...{ connect: () => undefined, accountOf: () => undefined, configured: [], bodyMaxBytes: 1024 },
-      v1: { model: "none", limits: {} } as never, // nobody asks it
-      health: Effect.succeed({ ready: true, durability: "strict", parts: {} }),
+      // Nobody asks these.
+      v1: { models: [{ name: "none" }], limits: {} } as never,
+      operator: { operations: {} } as never,
+      health: Effect.succeed({ ready: true, durability: "strict", parts: {}, models: [] }),
       metrics: Effect.as(Effect.sleep(slowAnswerMs), "late")
     })
     const headers = "POST /login HTTP/1.1\r\nhost: localhost\r\n"

@@ -14,7 +14,9 @@ it.live("flex makes way for others, and is begun again", () =>
       const { choices } = await completions.create(saying("second"))
       expect(choices[0]?.message.content).toBe("echo: second")
       await untilLoad(server, 1, 0)
-      expect(await (await fetch(`${server.address}/metrics`)).text()).toContain("parley_turns_preempted_total 1\n")
+      expect(await (await fetch(`${server.address}/metrics`)).text()).toContain(
+        'parley_turns_preempted_total{model="echo"} 1\n'
+      )
       held.abort()
       await expect(flex).rejects.toThrow()
     })

@@ -44,14 +44,18 @@ it.live("an answer is the engine's own, counted as the engine counts, and the sa
       const { reason, usage } = endOf(tokens)
       yield* Effect.promise(async () => {
         const body = { model: builtIn, messages, max_tokens: 60, ...sampling }
-        for (const _ of [1, 2]) {
+        for (const time of [1, 2]) {
           const answer = await client.chat.completions.create(body)
           expect(answer.choices[0]).toMatchObject({ finish_reason: reason, message: { content: textOfTokens(tokens) } })
-          expect(answer.usage).toEqual({
+          expect(answer.usage).toMatchObject({
             prompt_tokens: usage.promptTokens,
             completion_tokens: usage.answerTokens,
             total_tokens: usage.promptTokens + usage.answerTokens
           })
+          const { cached_tokens: cached } = answer.usage?.prompt_tokens_details ?? {}
+          expect(cached).toBe(
+            time === 1 && "temperature" in sampling && sampling.temperature === 0 ? 0 : usage.promptTokens - 1
+          )
         }
         expect(await textOf(await client.chat.completions.create({ ...body, stream: true }))).toBe(textOfTokens(tokens))
       })
@@ -117,14 +121,15 @@ it.live("a worker that is killed ends a stream with an error, and a whole answer
       expect(cut.error).toMatchObject({ code: "model_lost" })
       expect(long.text.startsWith(cut.text)).toBe(true)
       const isReady = async () => (await fetch(`${server.address}/health/ready`)).ok
-      await expect.poll(isReady, { timeout: 10_000 }).toBe(true)
+      await expect.poll(isReady, { timeout: 60_000 }).toBe(true)
       signalWorker(dir, "SIGSTOP")
       const whole = completions.create({ ...talking("Talk."), seed: long.seed })
       await untilLoad(server, 1, 0)
       signalWorker(dir, "SIGKILL")
       expect((await whole).choices[0]?.message.content).toBe(long.text)
       signalWorker(dir, "SIGKILL")
-      const begun = await completions.create({ ...talking("Talk."), seed: long.seed, stream: true })
+      // A busy machine may take longer to start a worker than a request waits.
+      const begun = await completions.create({ ...talking("Talk."), seed: long.seed, stream: true }, { maxRetries: 10 })
       expect(await textOf(begun)).toBe(long.text)
       await untilLoad(server, 0, 0)
     })

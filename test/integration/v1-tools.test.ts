@@ -89,7 +89,8 @@ it.live("calls come whole and as deltas, the same, and count as llama.cpp counts
         expect(deltas.map((delta) => delta.function?.name ?? "").join("")).toBe(call.name)
         expect(deltas.map((delta) => delta.function?.arguments ?? "").join("")).toBe(call.arguments)
         expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe("tool_calls")
-        expect(chunks.at(-1)?.usage).toEqual(whole.usage)
+        const { prompt_tokens_details: _, ...counted } = whole.usage!
+        expect(chunks.at(-1)?.usage).toMatchObject(counted)
         const untold = await client.chat.completions.create({ ...asking("Is it warm?"), max_tokens: 1 })
         expect(whole.usage!.prompt_tokens).toBeGreaterThan(untold.usage!.prompt_tokens + 100)
       }

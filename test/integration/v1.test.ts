@@ -119,7 +119,8 @@ it.live("a full queue is a RateLimitError, and the client comes back when it is 
       }
       const sinceMs = performance.now()
       const patient = completions.create(saying("fourth"), { maxRetries: 1 })
-      const refusals = async () => /refused_total\{reason="count"\} (\d+)/.exec(await metrics(server.address))?.[1]
+      const refusals = async () =>
+        /refused_total\{model="echo",reason="count"\} (\d+)/.exec(await metrics(server.address))?.[1]
       await expect.poll(refusals, soon).toBe("3")
       first.controller.abort()
       expect((await waiting).choices[0]?.message.content).toBe("echo: second")

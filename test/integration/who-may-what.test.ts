@@ -25,6 +25,14 @@ const ok: Record<string, { readonly status: number; readonly ask?: () => Ask }> 
   "GET /health/live": { status: 200 },
   "GET /health/ready": { status: 200 },
   "GET /metrics": { status: 200 },
+  "GET /api/operator/status": { status: 200 },
+  "GET /api/operator/conversations": { status: 200 },
+  "GET /api/operator/conversation": { status: 422 },
+  "GET /api/operator/dead-letters": { status: 200 },
+  "GET /api/operator/dead-letters/7": { status: 404 },
+  "POST /api/operator/dead-letters/7/replay": { status: 404 },
+  "POST /api/operator/dead-letters/7/discard": { status: 404 },
+  "POST /api/operator/forget": { status: 422 },
   "GET /v1/models": { status: 200 },
   "POST /v1/chat/completions": { status: 400, ask: () => ({ headers: json, body: "{}" }) },
   "POST /api/webhook/demo": { status: 422, ask: brokenEvent },
@@ -33,39 +41,55 @@ const ok: Record<string, { readonly status: number; readonly ask?: () => Ask }> 
 }
 
 const withToken = `
-                           none  wrong  right  cookie  forged  expired  origin  host
-GET /                       401    401     ok      ok     401      401     403   421
-GET /assets/x                ok     ok     ok      ok      ok       ok     403   421
-GET /login                  200    200     ok      ok     200      200     403   421
-POST /login                  ok     ok     ok      ok      ok       ok     403   421
-POST /logout                 ok     ok     ok      ok      ok       ok     403   421
-GET /api/session            401    401     ok      ok     401      401     403   421
-GET /health/live             ok     ok     ok      ok      ok       ok      ok    ok
-GET /health/ready            ok     ok     ok      ok      ok       ok      ok    ok
-GET /metrics                401    401     ok      ok     401      401     403   421
-GET /v1/models              401    401     ok      ok     401      401     403   421
-POST /v1/chat/completions   401    401     ok      ok     401      401     403   421
-POST /api/webhook/demo       ok     ok     ok      ok      ok       ok     403   421
-GET /ws                     401    401     ok      ok     401      401     403   421
-GET /nothing                401    401     ok      ok     401      401     403   421
+                                               none    wrong    right   cookie   forged  expired   origin     host
+GET /                                           401      401       ok       ok      401      401      403      421
+GET /assets/x                                    ok       ok       ok       ok       ok       ok      403      421
+GET /login                                      200      200       ok       ok      200      200      403      421
+POST /login                                      ok       ok       ok       ok       ok       ok      403      421
+POST /logout                                     ok       ok       ok       ok       ok       ok      403      421
+GET /api/session                                401      401       ok       ok      401      401      403      421
+GET /health/live                                 ok       ok       ok       ok       ok       ok       ok       ok
+GET /health/ready                                ok       ok       ok       ok       ok       ok       ok       ok
+GET /metrics                                    401      401       ok       ok      401      401      403      421
+GET /api/operator/status                        401      401       ok       ok      401      401      403      421
+GET /api/operator/conversations                 401      401       ok       ok      401      401      403      421
+GET /api/operator/conversation                  401      401       ok       ok      401      401      403      421
+GET /api/operator/dead-letters                  401      401       ok       ok      401      401      403      421
+GET /api/operator/dead-letters/7                401      401       ok       ok      401      401      403      421
+POST /api/operator/dead-letters/7/replay        401      401       ok       ok      401      401      403      421
+POST /api/operator/dead-letters/7/discard       401      401       ok       ok      401      401      403      421
+POST /api/operator/forget                       401      401       ok       ok      401      401      403      421
+GET /v1/models                                  401      401       ok       ok      401      401      403      421
+POST /v1/chat/completions                       401      401       ok       ok      401      401      403      421
+POST /api/webhook/demo                           ok       ok       ok       ok       ok       ok      403      421
+GET /ws                                         401      401       ok       ok      401      401      403      421
+GET /nothing                                    401      401       ok       ok      401      401      403      421
 `
 
 const withoutToken = `
-                           none  wrong  right  cookie  forged  expired  origin  host
-GET /                        ok     ok     ok      ok      ok       ok     403   421
-GET /assets/x                ok     ok     ok      ok      ok       ok     403   421
-GET /login                   ok     ok     ok      ok      ok       ok     403   421
-POST /login                  ok     ok     ok      ok      ok       ok     403   421
-POST /logout                 ok     ok     ok      ok      ok       ok     403   421
-GET /api/session             ok     ok     ok      ok      ok       ok     403   421
-GET /health/live             ok     ok     ok      ok      ok       ok      ok    ok
-GET /health/ready            ok     ok     ok      ok      ok       ok      ok    ok
-GET /metrics                 ok     ok     ok      ok      ok       ok     403   421
-GET /v1/models               ok     ok     ok      ok      ok       ok     403   421
-POST /v1/chat/completions    ok     ok     ok      ok      ok       ok     403   421
-POST /api/webhook/demo       ok     ok     ok      ok      ok       ok     403   421
-GET /ws                      ok     ok     ok      ok      ok       ok     403   421
-GET /nothing                 ok     ok     ok      ok      ok       ok     403   421
+                                               none    wrong    right   cookie   forged  expired   origin     host
+GET /                                            ok       ok       ok       ok       ok       ok      403      421
+GET /assets/x                                    ok       ok       ok       ok       ok       ok      403      421
+GET /login                                       ok       ok       ok       ok       ok       ok      403      421
+POST /login                                      ok       ok       ok       ok       ok       ok      403      421
+POST /logout                                     ok       ok       ok       ok       ok       ok      403      421
+GET /api/session                                 ok       ok       ok       ok       ok       ok      403      421
+GET /health/live                                 ok       ok       ok       ok       ok       ok       ok       ok
+GET /health/ready                                ok       ok       ok       ok       ok       ok       ok       ok
+GET /metrics                                     ok       ok       ok       ok       ok       ok      403      421
+GET /api/operator/status                         ok       ok       ok       ok       ok       ok      403      421
+GET /api/operator/conversations                  ok       ok       ok       ok       ok       ok      403      421
+GET /api/operator/conversation                   ok       ok       ok       ok       ok       ok      403      421
+GET /api/operator/dead-letters                   ok       ok       ok       ok       ok       ok      403      421
+GET /api/operator/dead-letters/7                 ok       ok       ok       ok       ok       ok      403      421
+POST /api/operator/dead-letters/7/replay         ok       ok       ok       ok       ok       ok      403      421
+POST /api/operator/dead-letters/7/discard        ok       ok       ok       ok       ok       ok      403      421
+POST /api/operator/forget                        ok       ok       ok       ok       ok       ok      403      421
+GET /v1/models                                   ok       ok       ok       ok       ok       ok      403      421
+POST /v1/chat/completions                        ok       ok       ok       ok       ok       ok      403      421
+POST /api/webhook/demo                           ok       ok       ok       ok       ok       ok      403      421
+GET /ws                                          ok       ok       ok       ok       ok       ok      403      421
+GET /nothing                                     ok       ok       ok       ok       ok       ok      403      421
 `
 
 const bearer = { authorization: `Bearer ${token}` }

@@ -42,7 +42,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant("inference.failed" as const),
       late,
-      reason: fc.constantFrom("busy" as const, "too-long" as const, "broken" as const)
+      reason: fc.constantFrom("busy" as const, "too-long" as const, "broken" as const, "down" as const)
     })
   }
 )
@@ -289,7 +289,7 @@ test("the steps above reach every state, every transition and every action", () 
   const actions = actionsOf(moments).map((action) => ("reason" in action ? action.reason : action.type))
   expect(reached(actions)).toEqual(
     reached([
-      ...["busy", "too-long", "broken", "overdue", "turn.answered", "turn.stopped"],
+      ...["busy", "too-long", "broken", "down", "overdue", "turn.answered", "turn.stopped"],
       ...["message.keep", "command.ignore", "inference.request", "inference.cancel"]
     ])
   )

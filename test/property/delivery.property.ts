@@ -33,7 +33,10 @@ const luck = fc.record({
   dies: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) })
 })
 type Luck = typeof luck extends fc.Arbitrary<infer L> ? L : never
-const story = fc.record({ limits, isReadable: fc.boolean(), lucks: fc.array(luck, { maxLength: 30, size: "max" }) })
+/** How many attempts were made before it was replayed. */
+const before = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 20 }))
+const lucks = fc.array(luck, { maxLength: 30, size: "max" })
+const story = fc.record({ limits, isReadable: fc.boolean(), before, lucks })
 type Story = typeof story extends fc.Arbitrary<infer S> ? S : never
 /** After the story nothing succeeds and nobody dies any more. */
 const bad: Luck = { send: "ambiguous", lookUp: "failed", retryAfterMs: 0, luck: 1, tookMs: 900, dies: false }
@@ -62,6 +65,7 @@ class Life {
 
   constructor(story: Story) {
     this.story = story
+    this.#results.push(...Array<string>(story.before).fill("rejected"))
     this.#start()
     const lucks = [...story.lucks]
     for (let steps = 0; steps < stepsMax && !this.#isOver; steps++) this.#step(lucks.shift() ?? bad)
@@ -76,9 +80,10 @@ class Life {
   }
 
   #start() {
-    const { isReadable, limits } = this.story
+    const { before: attemptsBefore, isReadable, limits } = this.story
     const delayMs = Math.max(0, this.#dueAtMs - this.#nowMs)
-    const row = { isReadable, attempts: this.#results.length, wasSending: this.#wasSending, delayMs }
+    const attempts = this.#results.length
+    const row = { isReadable, attempts, attemptsBefore, wasSending: this.#wasSending, delayMs }
     this.ways.push(() => wayOfStart(deliveryMachine, { ...limits, ...row }))
     this.#todo = []
     this.#follow(begin(deliveryMachine, { ...limits, ...row }, this.#nowMs))
@@ -168,11 +173,18 @@ property("L1: nothing is sent before its attempt is recorded, and each attempt i
   }
 })
 
-property("L2: it ends in `delivered` or `dead`, once, after at most `attemptsMax` attempts", (sights, { limits }) => {
+const l2 =
+  "L2: it ends in `delivered` or `dead`, once, after at most `attemptsMax` attempts; one that is replayed has so many again"
+property(l2, (sights, { limits }) => {
   const ends = sights.filter(({ type }) => type === "message.delivered" || type === "message.dead")
   expect(ends).toEqual([sights.at(-1)])
   const attempts = sights.filter(({ type }) => type === "attempt.record")
   expect(attempts.length).toBeLessThanOrEqual(limits.attemptsMax)
+})
+
+property("what is replayed goes as what was never sent, its attempts numbered on", (sights, story) => {
+  const numberedOn = (sight: Sight): Sight => ("n" in sight ? { ...sight, n: sight.n + story.before } : sight)
+  expect(sights).toEqual(new Life({ ...story, before: 0 }).sights.map(numberedOn))
 })
 
 property("what fails past its age is not sent again, unless the server dies of that", (sights, { limits }) => {

@@ -25,6 +25,7 @@ interface OutboundRow extends Pick<Due, "outbound" | "atMs"> {
   readonly results: Array<string | undefined>
   state: "due" | "delivered" | "dead"
   dueAtMs: number
+  attemptsBefore: number
 }
 
 /** What two owners share. Nothing is ever removed. */
@@ -67,6 +68,7 @@ export function memoryJournal(tables: Tables): Journal["Service"] {
         Object.assign(row, { state: end.state, dueAtMs: end.dueAtMs })
         if (end.state === "dead") tables.letters.push({ kind: "outbound", reference: end.key, reason: end.reason })
       }),
+    drained: Effect.void,
     load: (conversation, pendingMax) =>
       Effect.sync(() => {
         const stored = last(conversation)
@@ -130,7 +132,14 @@ function commit(tables: Tables, entry: Entry) {
   const { thread } = partsOf(conversation)
   const owed = outbound.map((row) => ({ ...row, conversation, thread, inReplyTo: inReplyTo.get(row.key) ?? [] }))
   tables.outbound.push(
-    ...owed.map((row) => ({ outbound: row, atMs, dueAtMs: atMs, results: [], state: "due" as const }))
+    ...owed.map((row) => ({
+      outbound: row,
+      atMs,
+      dueAtMs: atMs,
+      attemptsBefore: 0,
+      results: [],
+      state: "due" as const
+    }))
   )
   return owed
 }
@@ -139,7 +148,7 @@ const storedOf = ({ defects, handled, messageSeq, seq, snapshot, timers }: Entry
   return { defects, handled, messageSeq, seq, snapshot, timers }
 }
 
-function dueOf({ atMs, dueAtMs, outbound, results }: OutboundRow): Due {
+function dueOf({ atMs, attemptsBefore, dueAtMs, outbound, results }: OutboundRow): Due {
   const wasSending = results.length > 0 && results.at(-1) === undefined
-  return { outbound, attempts: results.length, wasSending, dueAtMs, atMs }
+  return { outbound, attempts: results.length, attemptsBefore, wasSending, dueAtMs, atMs }
 }

@@ -184,7 +184,7 @@ property("what is owed is read in its order until it has ended, and how often it
     for (const deed of deeds.filter(({ failure }) => failure === undefined)) {
       if (deed.type === "commit") {
         const { atMs } = deed.entry
-        const fresh = { attempts: 0, wasSending: false, dueAtMs: atMs, atMs }
+        const fresh = { attempts: 0, attemptsBefore: 0, wasSending: false, dueAtMs: atMs, atMs }
         owed.push(...(deed.answer as ReadonlyArray<Outbound>).map((outbound) => ({ ...fresh, outbound })))
       } else if (deed.type !== "accept") {
         const key = deed.type === "begin" ? deed.key : deed.end.key

@@ -1,76 +1,26 @@
-import { createHash } from "node:crypto"
 import { setImmediate } from "node:timers/promises"
 import fc from "fast-check"
 import { expect, test } from "vitest"
+import type { Usage } from "../../src/inference/engine.ts"
 import { openLoop } from "../../src/inference/worker/loop.ts"
-import type { Model } from "../../src/inference/worker/model.ts"
 import type { FromWorker, Job } from "../../src/inference/worker/wire.ts"
+import {
+  contextTokens,
+  endToken,
+  faultless,
+  type Memory,
+  memories,
+  scriptedModel,
+  tokenAfter
+} from "./scripted-model.ts"
 
-/** A token is a byte. */
-const endToken = 0
-const contextTokens = 200
-
-/**
- * The next token of this model is a hash of all that its sequence has seen: one wrong cell, and another answer comes.
- */
-function tokenAfter(seen: ReadonlyArray<number>, seed: number): number {
-  const hash = createHash("sha256").update(Uint8Array.from(seen)).update(String(seed)).digest()
-  return hash[0]! < 12 ? endToken : 97 + (hash[1]! % 26)
-}
-
-interface Seen {
-  readonly model: Model
-  /** Rows of each step. */
-  readonly steps: Array<number>
-  readonly samplersOpen: () => number
-}
-
-/** Keeps for each sequence what llama.cpp's cache would, and objects to what llama.cpp would. */
-function scriptedModel(slotsMax: number, stepTokensMax: number): Seen {
-  const cache: Array<Array<number>> = Array.from({ length: slotsMax }, () => [])
-  const steps: Array<number> = []
-  let samplersOpen = 0
-  const model: Model = {
-    contextTokens,
-    prompt: (messages, tokensMax) => {
-      const tokens = [...Buffer.from(messages.map(({ content }) => content).join("|"))]
-      if (tokens.includes(33)) throw new Error("it has an exclamation mark")
-      return tokens.length <= tokensMax
-        ? { type: "fits", tokens }
-        : { type: "too-long", tokens: tokens.length, tokensMax }
-    },
-    bytesOf: (token) => Uint8Array.of(token),
-    isEnd: (token) => token === endToken,
-    sampler: ({ seed }) => {
-      samplersOpen++
-      return { applyConfig: () => {}, dispose: () => samplersOpen--, seed } as ReturnType<Model["sampler"]>
-    },
-    decode: async (rows) => {
-      await setImmediate()
-      expect(rows.flatMap(({ tokens }) => tokens).length).toBeLessThanOrEqual(Math.max(stepTokensMax, slotsMax))
-      steps.push(rows.length)
-      return rows.map(({ position, sampler, tokens }, id) => {
-        expect(position).toBe(cache[id]!.length)
-        expect(tokens.length).toBeGreaterThan(0)
-        cache[id]!.push(...tokens)
-        return sampler && tokenAfter(cache[id]!, (sampler as unknown as { seed: number }).seed)
-      })
-    },
-    move: async (from, to) => {
-      await setImmediate()
-      expect(cache[to]).toEqual([])
-      cache[to] = cache[from]!
-      cache[from] = []
-    },
-    clear: (id) => {
-      cache[id] = []
-    }
-  }
-  return { model, steps, samplersOpen: () => samplersOpen }
-}
+const systemPrompts = ["", "You answer briefly, and honestly. ", "You answer at length, and with care. "]
 
 const jobs = fc.record({
-  prompt: fc.string({ unit: fc.constantFrom("x", "y", "z"), minLength: 1, maxLength: 90, size: "max" }),
+  said: fc.string({ unit: fc.constantFrom("x", "y", "z"), minLength: 1, maxLength: 30, size: "max" }),
+  system: fc.constantFrom(...systemPrompts),
+  /** Whose conversation goes on: the so-manieth job before. */
+  after: fc.option(fc.nat({ max: 5 }), { nil: undefined, freq: 3 }),
   answerTokensMax: fc.integer({ min: 1, max: 120 }),
   seed: fc.nat({ max: 3 }),
   stop: fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c", "d"), minLength: 1, maxLength: 2 }), {
@@ -78,13 +28,30 @@ const jobs = fc.record({
   }),
   /** Event loop turns until the next one comes, and until it is aborted. */
   gap: fc.nat({ max: 12 }),
-  abortAfter: fc.option(fc.nat({ max: 25 }), { nil: undefined })
+  abortAfter: fc.option(fc.nat({ max: 25 }), { nil: undefined }),
+  forgets: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) })
 })
-const schedules = fc.array(jobs, { minLength: 1, maxLength: 25, size: "max" })
-type Arrival = typeof jobs extends fc.Arbitrary<infer A> ? A : never
+const schedules = fc.array(jobs, { minLength: 1, maxLength: 25, size: "max" }).map((all) => {
+  const arrivals: Array<Arrival> = []
+  for (const { after, said, system, ...job } of all) {
+    const before = after === undefined ? undefined : arrivals.at(-1 - after)
+    const begun = before === undefined ? system : before.prompt + alone(before).text
+    // What is left of the context is enough for any answer.
+    arrivals.push({ ...job, prompt: (begun + said).slice(0, contextTokens / 2) })
+  }
+  return arrivals
+})
+type Drawn = typeof jobs extends fc.Arbitrary<infer A> ? A : never
+type Arrival = Omit<Drawn, "said" | "system" | "after"> & { readonly prompt: string }
+
+interface Alone {
+  readonly text: string
+  readonly reason: string
+  readonly answerTokens: number
+}
 
 /** What the job has to say when nobody else is there. */
-function alone({ answerTokensMax, prompt, seed, stop }: Arrival) {
+function alone({ answerTokensMax, prompt, seed, stop }: Arrival): Alone {
   const seen = [...Buffer.from(prompt)]
   let text = ""
   for (let answered = 0; answered < Math.min(answerTokensMax, contextTokens / 2); ) {
@@ -101,19 +68,28 @@ function alone({ answerTokensMax, prompt, seed, stop }: Arrival) {
 
 interface Outcome {
   text: string
-  end?: { readonly reason: string; readonly promptTokens: number; readonly answerTokens: number }
+  end?: { readonly reason: string } & Required<Usage>
   refusal?: FromWorker
 }
 
-async function live(slotsMax: number, stepTokensMax: number, arrivals: ReadonlyArray<Arrival>) {
-  const { model, samplersOpen, steps } = scriptedModel(slotsMax, stepTokensMax)
+async function live(
+  slotsMax: number,
+  stepTokensMax: number,
+  arrivals: ReadonlyArray<Arrival>,
+  memory: Memory = faultless
+) {
+  const { copyBytes, did, model, samplersOpen, steps } = scriptedModel(slotsMax, stepTokensMax, memory)
   const outcomes = new Map<number, Outcome>()
   const aborts = new Map<number, number>()
   const abortedAtStep = new Map<number, number>()
   let lateSteps = 0
-  const loop = openLoop(model, { slotsMax, stepTokensMax }, (message) => {
+  const cached = new Map<number, number>()
+  const loop = openLoop(model, { slotsMax, stepTokensMax, cacheBytesMax: memory.bytesMax }, (message) => {
+    if (message.type === "begun") cached.set(message.key, message.cachedTokens)
     if (message.type === "too-long" || message.type === "refused") outcomes.get(message.key)!.refusal = message
     if (message.type !== "decoded") return
+    expect(message.room).toMatchObject({ copyBytes: copyBytes() })
+    expect(message.room.copyBytes).toBeLessThanOrEqual(memory.bytesMax)
     for (const [key, text] of message.texts) {
       outcomes.get(key)!.text += text
       if (abortedAtStep.has(key) && steps.length > abortedAtStep.get(key)! + 1) lateSteps++
@@ -138,8 +114,9 @@ async function live(slotsMax: number, stepTokensMax: number, arrivals: ReadonlyA
     }
   }
   const running = () => [...outcomes.keys()].filter((key) => !isOver(key)).length
-  for (const [key, { abortAfter, answerTokensMax, gap, prompt, seed, stop }] of arrivals.entries()) {
+  for (const [key, { abortAfter, answerTokensMax, forgets, gap, prompt, seed, stop }] of arrivals.entries()) {
     while (running() >= slotsMax) await turn()
+    if (forgets) loop.forget()
     outcomes.set(key, { text: "" })
     if (abortAfter !== undefined) aborts.set(key, abortAfter)
     const messages = [{ role: "user" as const, content: prompt }]
@@ -148,18 +125,23 @@ async function live(slotsMax: number, stepTokensMax: number, arrivals: ReadonlyA
     for (let i = 0; i < gap; i++) await turn()
   }
   while (running() > 0 || !loop.isIdle()) await turn()
-  return { outcomes, abortedAtStep, lateSteps, steps, samplersOpen: samplersOpen() }
+  return { outcomes, abortedAtStep, lateSteps, steps, samplersOpen: samplersOpen(), cached, did }
 }
 
 const run = (check: (lived: Awaited<ReturnType<typeof live>>, arrivals: ReadonlyArray<Arrival>) => void) =>
   fc.assert(
-    fc.asyncProperty(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 30 }), schedules, async (s, t, a) =>
-      check(await live(s, t, a), a)
-    )
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 6 }),
+      fc.integer({ min: 1, max: 30 }),
+      schedules,
+      memories,
+      async (s, t, a, m) => check(await live(s, t, a, m), a)
+    ),
+    { numRuns: 200 }
   )
 
-test("each answer is the one it would have had alone, whoever comes and goes", () =>
-  run(({ abortedAtStep, outcomes }, arrivals) => {
+test("each answer is the one it would have had alone, whoever comes and goes, and whatever is kept of whom", () =>
+  run(({ abortedAtStep, cached, outcomes }, arrivals) => {
     for (const [key, arrival] of arrivals.entries()) {
       const { end, refusal, text } = outcomes.get(key)!
       const expected = alone(arrival)
@@ -168,7 +150,8 @@ test("each answer is the one it would have had alone, whoever comes and goes", (
       if (end === undefined) {
         expect(abortedAtStep.has(key)).toBe(true)
         expect(expected.text.startsWith(text)).toBe(true)
-      } else expect({ text, ...end }).toEqual({ ...expected, promptTokens })
+      } else expect({ text, ...end }).toEqual({ ...expected, promptTokens, cachedTokens: cached.get(key) })
+      expect(cached.get(key) ?? 0).toBeLessThan(promptTokens)
     }
   }))
 
@@ -191,10 +174,20 @@ test("the schedules above are decoded together, aborted, and finished for both r
   expect(Math.max(...lives.flatMap(({ steps }) => steps))).toBe(4)
 })
 
+test("their conversations are continued in place, from copies, and without, and what fails is decoded", async () => {
+  const drawn = fc.sample(fc.tuple(schedules, memories), { numRuns: 60, seed: 1 })
+  const lives = await Promise.all(drawn.map(([arrivals, memory]) => live(3, 10, arrivals, memory)))
+  const total = (what: keyof (typeof lives)[number]["did"]) => lives.reduce((sum, { did }) => sum + did[what], 0)
+  for (const what of ["copied", "restored", "failed", "cut"] as const) expect(total(what)).toBeGreaterThan(20)
+  const cached = lives.flatMap((lived) => [...lived.cached.values()])
+  expect(cached.filter((tokens) => tokens > 0).length).toBeGreaterThan(cached.length / 5)
+  expect(cached).toContain(0)
+})
+
 test("what does not fit, and what the template refuses, is said, and the others go on", async () => {
   const { model } = scriptedModel(2, 8)
   const said: Array<FromWorker> = []
-  const loop = openLoop(model, { slotsMax: 2, stepTokensMax: 8 }, (message) => said.push(message))
+  const loop = openLoop(model, { slotsMax: 2, stepTokensMax: 8, cacheBytesMax: 0 }, (message) => said.push(message))
   const failed = loop.run()
   const job = { mayDrop: true, answerTokensMax: 1, temperature: 0, seed: 0, stop: [] }
   const ask = (key: number, content: string) => loop.generate({ ...job, key, messages: [{ role: "user", content }] })
@@ -206,6 +199,6 @@ test("what does not fit, and what the template refuses, is said, and the others 
     { type: "too-long", key: 1, tokens: 500, tokensMax: contextTokens - 1 },
     { type: "refused", key: 2, reason: expect.stringContaining("exclamation mark") },
     { type: "begun", key: 3, promptTokens: 5 },
-    { type: "decoded", ends: [[3, expect.anything(), { promptTokens: 5 }]] }
+    { type: "decoded", tokens: 5, promptTokens: 5, ends: [[3, expect.anything(), { promptTokens: 5 }]] }
   ])
 })

@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
+import { tokensEstimatedOf } from "../../src/inference/demand.ts"
 import type { ChatMessage } from "../../src/inference/engine.ts"
 import { trimmed } from "../../src/inference/worker/prompt.ts"
 
@@ -46,19 +47,47 @@ property("M1: what the system says at the start, and the last turn, are always i
   expect(prompt.tokens.slice(-lengthOf(last))).toEqual(tokenise(last))
 })
 
+/** So many turns are left out at each mark. */
+function marksOf(turns: ReadonlyArray<ReadonlyArray<ChatMessage>>, tokensMax: number): ReadonlyArray<number> {
+  const quarters = turns.map((_, i) => {
+    const before = turns.slice(0, i).flat()
+    return Math.floor((4 * before.reduce((sum, message) => sum + tokensEstimatedOf(message), 0)) / tokensMax)
+  })
+  return [...turns.keys()].filter((i) => i > 0 && quarters[i]! > quarters[i - 1]!)
+}
+
 const m2 = "M2: what is left out is the oldest: whole turns, so that no answer stands without its question"
-const m3 = "M3: no more is left out than must be"
+const m3 = "M3: no more is left out than up to the first mark that makes it fit"
 property(`${m2}. ${m3}`, (conversation, tokensMax) => {
   const { last, system, turns } = conversation
   const prompt = trimmed(whole(conversation), tokensMax, true, tokenise)
   if (prompt.type === "too-long") return
-  const candidates = [...turns.keys(), turns.length].map((dropped) => [
-    ...system,
-    ...turns.slice(dropped).flat(),
-    ...last
-  ])
+  const marks = marksOf([...turns, last], tokensMax)
+  const candidates = [0, ...marks, turns.length].map((dropped) => [...system, ...turns.slice(dropped).flat(), ...last])
   expect(prompt.tokens).toEqual(tokenise(candidates.find((messages) => lengthOf(messages) <= tokensMax)!))
 })
+
+const m5 = "M5: where the marks are depends on the turns before them alone"
+property(
+  `${m5}, so that what is left out only grows as a conversation goes on`,
+  ({ last, system, turns }, tokensMax) => {
+    const marks = new Set([0, ...marksOf([...turns, last], tokensMax)])
+    let before = 0
+    for (const now of turns.keys()) {
+      const messages = [...system, ...turns.slice(0, now).flat(), ...turns[now]!.filter(({ role }) => role === "user")]
+      const prompt = trimmed(messages, tokensMax, true, tokenise)
+      if (prompt.type === "too-long") continue
+      const dropped = [...turns.keys()].find((d) => {
+        const left = [...system, ...turns.slice(d, now).flat(), ...turns[now]!.filter(({ role }) => role === "user")]
+        return lengthOf(left) === prompt.tokens.length
+      })!
+      expect(marks.has(dropped) || dropped === now).toBe(true)
+      if (dropped === now) continue
+      expect(dropped).toBeGreaterThanOrEqual(before)
+      before = dropped
+    }
+  }
+)
 
 property("M4: nothing is left out where nothing may be dropped", (conversation, tokensMax) => {
   const messages = whole(conversation)

@@ -63,7 +63,7 @@ class World {
     else if (step.type === "reconnect") {
       this.shown = { ...nothingShown, seq: this.shown.seq }
       this.seen.push([])
-    } else if (step.type === "wait") this.rooms.open(thread).wait = { ahead: truth.seq, waitMs: 1 }
+    } else if (step.type === "wait") this.rooms.open(thread).wait = waitAt(truth.seq)
   }
 
   /** One step of the page; false when it has been shown all. */
@@ -94,6 +94,11 @@ class World {
     const { attempt, isAnswering, seq, turn } = this.truth
     this.rooms.show(thread, { type: "recorded", seq, turn, attempt, value: isAnswering ? "awaiting-model" : "done" })
   }
+}
+
+/** The same place may be told again with another reason. */
+function waitAt(ahead: number) {
+  return { ahead, waitMs: 1, ...(ahead % 2 === 1 && { loading: true as const }) }
 }
 
 function live(steps: ReadonlyArray<Step>): World {
@@ -156,6 +161,7 @@ test("the steps above reach every kind of frame, an attempt after another, and a
   expect(new Set(frames.map(({ type }) => type))).toEqual(new Set(["message", "state", "delta"]))
   expect(frames.some((frame) => frame.type === "delta" && frame.attempt > 1)).toBe(true)
   expect(frames.some((frame) => frame.type === "state" && frame.ahead !== undefined)).toBe(true)
+  expect(frames.some((frame) => frame.type === "state" && frame.loading === true)).toBe(true)
   const isResumed = ({ seen }: World) => seen.slice(1).some((list) => list.some(({ type }) => type === "delta"))
   expect(worlds.some(isResumed)).toBe(true)
 })

@@ -17,6 +17,11 @@ test("failures of the scheduler have their status, and say when to come back", (
   expect(tooLong).toMatchObject({ status: 400, code: "context_length_exceeded", param: "messages" })
   expect(tooLong.message).toMatch(/maximum context length is 512 tokens .* resulted in 900 tokens/)
   expect(of(new PromptTooLong({ tokens: 0, tokensMax: 0 })).message).not.toContain("0 tokens")
+  const down = (more: { readonly retryAfterMs?: number }) =>
+    of(new ModelFailed({ kind: "down", reason: "why", ...more }))
+  const later = { status: 503, code: "model_unavailable", headers: { "retry-after": "2" } }
+  expect(down({ retryAfterMs: 1_001 })).toMatchObject(later)
+  expect(down({}).headers).toEqual({ "x-should-retry": "false" })
   const statusOf = (kind: "crashed" | "lost" | "busy" | "refused") =>
     of(new ModelFailed({ kind, reason: "why" })).status
   expect((["crashed", "lost", "busy", "refused"] as const).map(statusOf)).toEqual([500, 503, 503, 400])

@@ -1,4 +1,5 @@
 /** What is typed, what is printed, and the exit code. */
+import { spawnSync } from "node:child_process"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { expect, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
@@ -102,5 +103,41 @@ it.effect("trouble at start is one plain sentence, exit code 1 or its own", () =
     const trouble = new StartTrouble({ reason: "port 80 is taken: stop what listens there, or use --port" })
     expect(yield* run("start", { trouble })).toMatchObject({ code: 1, error: `parley cannot start: ${trouble.reason}` })
     expect((yield* run("start", { trouble: new StartTrouble({ reason: "x", exitCode: 75 }) })).code).toBe(75)
+  })
+)
+
+it.effect("every command says how it is used, with an example and its exit codes", () =>
+  Effect.gen(function* () {
+    const commands = [
+      ...["status", "conversations list", "inspect", "forget", "logs", "completion"],
+      ...["list", "show", "replay", "discard"].map((name) => `deadletters ${name}`),
+      ...["check", "show", "schema"].map((name) => `config ${name}`)
+    ]
+    for (const name of commands) {
+      const { code, error, out } = yield* run(`${name} --help`)
+      expect({ name, code, error }).toEqual({ name, code: 0, error: "" })
+      expect([name, out.replace(/\s+/g, " ")]).toEqual([
+        name,
+        expect.stringMatching(/Exit codes: 0.*EXAMPLES # .* parley /)
+      ])
+    }
+    const { out } = yield* run("--help")
+    for (const name of ["status", "conversations", "inspect", "deadletters", "forget", "config", "logs", "completion"])
+      expect(out).toMatch(new RegExp(`^  ${name} +\\S`, "m"))
+  })
+)
+
+it.effect("the completions of each shell know every command, and that shell reads them", () =>
+  Effect.gen(function* () {
+    for (const shell of ["bash", "zsh", "fish"]) {
+      const { code, out } = yield* run(`completion ${shell}`)
+      expect(code).toBe(0)
+      for (const word of ["deadletters", "replay", "conversations", "completion", "--json"].filter(
+        (word) => shell !== "fish" || !word.startsWith("--")
+      ))
+        expect([shell, out]).toEqual([shell, expect.stringContaining(word)])
+      if (shell === "bash") expect(spawnSync("bash", ["-n"], { input: out, encoding: "utf8" }).stderr).toBe("")
+    }
+    expect(yield* run("completion csh")).toMatchObject({ code: 2 })
   })
 )

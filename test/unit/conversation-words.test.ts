@@ -25,6 +25,7 @@ const failures: ReadonlyArray<[string, Failure | "a defect", string, string, num
   ["an endless text", new PromptTooLong({ tokens: 2, tokensMax: 1 }), "shed", "That is longer", 0],
   ["a busy engine", new ModelFailed({ kind: "busy", reason: "" }), "shed", "I am full", 0],
   ["a model that dies of it", new ModelFailed({ kind: "crashed", reason: "" }), "dead", "The model failed", 1],
+  ["a model that is given up", new ModelFailed({ kind: "down", reason: "" }), "shed", "The model that answers", 0],
   ["a defect of ours", "a defect", "dead", "The model failed", 1]
 ]
 it.effect.each(failures)("%s has its words", ([, failure, outcome, words, letters]) =>

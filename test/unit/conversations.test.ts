@@ -267,3 +267,24 @@ it.effect("they end with their scope, and none comes after", () =>
     expect([conversations.live(), house.handledBy(), house.starts("dying")]).toEqual([0, [], 1])
   })
 )
+
+it.effect("K4: of one that is held none lives, and none is spawned", () =>
+  Effect.gen(function* () {
+    const house = new House()
+    const conversations = yield* house.open()
+    house.ring()
+    yield* settle
+    const scope = yield* Scope.make()
+    yield* Scope.provide(conversations.hold(clerkId), scope)
+    expect([house.alive.get(clerkId), conversations.isLive(clerkId)]).toEqual([0, false])
+    house.ring()
+    conversations.wake(clerkId)
+    house.ring("another", "other")
+    yield* TestClock.adjust(intensity.withinMs)
+    expect([house.starts(), house.handledBy(), house.handledBy("other")]).toEqual([1, [1], [3]])
+    yield* Scope.close(scope, Exit.void)
+    conversations.wake(clerkId)
+    yield* settle
+    expect([house.starts(), house.handledBy()]).toEqual([2, [1, 2]])
+  })
+)

@@ -1,6 +1,6 @@
 /** Delivery to many conversations: how many at once, who else delivers, and how it ends. */
 import { expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { NotSent, Throttled } from "../../src/adapters/adapter.ts"
 import { conversationOf, PostOffice } from "./post-office.ts"
@@ -119,5 +119,27 @@ it.effect("a send whose adapter ends itself is read again", () =>
     delivery.deliver(yield* post.owe("a", "1", "2"))
     yield* TestClock.adjust("1 minute")
     expect(post.states).toEqual(["1: ambiguous, delivered; delivered", "2: delivered; delivered"])
+  })
+)
+
+it.effect("nothing of a conversation that is held is sent, and the others go on", () =>
+  Effect.gen(function* () {
+    const post = new PostOffice()
+    const delivery = yield* post.open()
+    post.meet("1", Effect.never)
+    delivery.deliver(yield* post.owe("a", "1", "2"))
+    yield* settle
+    const scope = yield* Scope.make()
+    yield* Scope.provide(delivery.hold(conversationOf("a")), scope)
+    delivery.wake(conversationOf("a"))
+    delivery.deliver(yield* post.owe("a", "3"))
+    delivery.deliver(yield* post.owe("b", "b1"))
+    yield* TestClock.adjust("1 hour")
+    expect([post.texts, delivery.stats().conversations]).toEqual([["1", "b1"], 0])
+    yield* Scope.close(scope, Exit.void)
+    delivery.wake(conversationOf("a"))
+    yield* settle
+    yield* TestClock.adjust("1 minute")
+    expect(post.texts).toEqual(["1", "b1", "1", "2", "3"])
   })
 )

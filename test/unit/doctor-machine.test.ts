@@ -64,7 +64,7 @@ test("a model that needs more memory than there is, is found, and a loaded one i
   expect(found({})).toMatchObject({
     id: "model.memory-short",
     level: "trouble",
-    saw: expect.stringContaining("4 GiB of 64 GiB are free (a control group bounds them)"),
+    saw: expect.stringContaining("4.00 GiB of 64.0 GiB are free (a control group bounds them)"),
     mend: expect.stringContaining("smaller model")
   })
   expect(found({ isLoaded: true }).level).toBe("ok")
@@ -110,7 +110,7 @@ test("a measured speed says how fast other sizes are, a tiny model's does not, a
       sizesFinding({ freeBytes: 8 * gibi, spec, tokensPerSecond: 10, weightBytes: 1e9, threads: 1, ...more })
     )
   // 10 tokens a second of a gigabyte each: half a billion weights of 34/32 bytes are read 18.8 times.
-  expect(found({}).table).toContainEqual(["0.5 B", "Q8_0", "1.3 GiB", "~19"])
+  expect(found({}).table).toContainEqual(["0.5 B", "Q8_0", "1.26 GiB", "~19"])
   expect(found({}).saw).toMatch(/the speed above.*3 B in Q4_K_M is the largest/)
   expect(found({ weightBytes: 1e6 }).saw).toContain("the speed of the memory")
   expect(found({ tokensPerSecond: 0.001 }).saw).toContain("Even the smallest, 0.5 B in Q4_K_M")

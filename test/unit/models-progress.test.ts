@@ -5,8 +5,8 @@ import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { test } from "vitest"
 import { makeProgress, progressLine } from "../../src/cli/models/progress.ts"
-import { bytesText, countText, durationText, tokensText } from "../../src/cli/models/quantity.ts"
 import { shelfTable } from "../../src/cli/models/shelf-table.ts"
+import { bytesText, countText, durationText, tokensText } from "../../src/cli/quantity.ts"
 
 const mebibyte = 1024 * 1024
 

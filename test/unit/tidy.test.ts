@@ -6,7 +6,7 @@ import { importDirection } from "./tidy-imports.ts"
 import { bannedWords, bans, codeOf, fileName, functionLength, length, lockFile, type Rule } from "./tidy-rules.ts"
 
 const root = join(import.meta.dirname, "../..")
-const files = ["{src,schema,test,bench,models,web/src}/**/*.{ts,tsx}", "web/*.ts"]
+const files = ["{src,schema,test,bench,models,docker,web/src}/**/*.{ts,tsx}", "web/*.ts"]
   .flatMap((pattern) => globSync(pattern, { cwd: root }))
   .map((path) => ({
     path: path.replaceAll("\\", "/"),

@@ -39,6 +39,8 @@ test("every word is used, and the components say no other", () => {
 
 test("the place in the queue is said as a person would", () => {
   expect(words.en.waiting(3, 20_400)).toBe("3 ahead of you, about 20 s")
+  expect(words.en.loading(0, 20_400)).toBe("The model is being loaded, about 20 s")
+  expect(words.zh.loading(2, undefined)).toBe("正在加载模型，前面还有 2 个…")
   expect(words.en.waiting(0, undefined)).toBe("You are next…")
   expect(words.en.waiting(1, 180_000)).toBe("1 ahead of you, about 3 min")
   expect(words.zh.waiting(3, 20_000)).toBe("前面还有 3 个，大约 20 秒")

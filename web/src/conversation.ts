@@ -60,6 +60,7 @@ export interface Live {
   readonly value: LiveState
   readonly ahead?: number
   readonly waitMs?: number
+  readonly loading?: true
 }
 
 export type ConversationEvent =

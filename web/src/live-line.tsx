@@ -29,7 +29,9 @@ export function LiveLine({ live, isDrafted }: Pick<Conversation, "live"> & { rea
 }
 
 function liveText(live: Conversation["live"], isDrafted: boolean, words: Words): string | undefined {
-  if (live.value === "awaiting-model") return words.waiting(live.ahead, live.waitMs)
+  if (live.value === "awaiting-model") {
+    return (live.loading ? words.loading : words.waiting)(live.ahead, live.waitMs)
+  }
   if (live.value === "typing") return words.personTyping
   return live.value === "streaming" && !isDrafted ? words.writing : undefined
 }

@@ -55,6 +55,8 @@ export interface Words {
   readonly retrying: (seconds: number) => string
   readonly tryNow: string
   readonly waiting: (ahead: number | undefined, waitMs: number | undefined) => string
+  /** The model has to be loaded before anybody is answered. */
+  readonly loading: (ahead: number | undefined, waitMs: number | undefined) => string
   readonly personTyping: string
   readonly sending: string
   readonly willSend: string
@@ -131,6 +133,10 @@ const en: Words = {
   waiting: (ahead, waitMs) => {
     const place = ahead === undefined || ahead <= 0 ? "You are next" : `${ahead} ahead of you`
     return waitMs === undefined ? `${place}…` : `${place}, about ${enDuration(waitMs)}`
+  },
+  loading: (ahead, waitMs) => {
+    const place = ahead === undefined || ahead <= 0 ? "" : `, ${ahead} ahead of you`
+    return `The model is being loaded${place}${waitMs === undefined ? "…" : `, about ${enDuration(waitMs)}`}`
   },
   personTyping: "Parley waits until you have finished writing…",
   sending: "Sending…",
@@ -209,6 +215,10 @@ const zh: Words = {
   waiting: (ahead, waitMs) => {
     const place = ahead === undefined || ahead <= 0 ? "下一个就是你" : `前面还有 ${ahead} 个`
     return waitMs === undefined ? `${place}…` : `${place}，大约 ${zhDuration(waitMs)}`
+  },
+  loading: (ahead, waitMs) => {
+    const place = ahead === undefined || ahead <= 0 ? "" : `，前面还有 ${ahead} 个`
+    return `正在加载模型${place}${waitMs === undefined ? "…" : `，大约 ${zhDuration(waitMs)}`}`
   },
   personTyping: "Parley 在等你写完…",
   sending: "正在发送…",

@@ -20,8 +20,17 @@ export type ServerFrame =
   | { readonly type: "accepted"; readonly id: string }
   /** The message is not on disk; it may be sent again, with the same id. */
   | { readonly type: "rejected"; readonly id: string; readonly reason: Rejection; readonly retryAfterMs?: number }
-  /** `ahead`: turns that start before this one; `waitMs`: how long that takes, estimated. Of `awaiting-model` only. */
-  | { readonly type: "state"; readonly value: LiveState; readonly ahead?: number; readonly waitMs?: number }
+  /**
+   * `ahead`: turns that start before this one; `waitMs`: how long that takes, estimated; `loading`: the model is not in
+   * memory, and is loaded first. Of `awaiting-model` only.
+   */
+  | {
+      readonly type: "state"
+      readonly value: LiveState
+      readonly ahead?: number
+      readonly waitMs?: number
+      readonly loading?: true
+    }
   /** `at` is how many UTF-16 units of this attempt came before. A higher attempt replaces what was shown. */
   | {
       readonly type: "delta"

@@ -21,6 +21,8 @@ export interface Scene {
 export interface Wait {
   readonly ahead: number
   readonly waitMs: number
+  /** The model is not in memory, and is loaded first. */
+  readonly loading?: true
 }
 
 /** What the model said so far in the running attempt. */
@@ -67,5 +69,6 @@ export function next({ draft, seq, value, wait }: Scene, shown: Shown): Next | u
 }
 
 function isSame(one: Wait | undefined, other: Wait | undefined): boolean {
-  return one === other || (one?.ahead === other?.ahead && one?.waitMs === other?.waitMs)
+  const isSameTime = one?.ahead === other?.ahead && one?.waitMs === other?.waitMs
+  return one === other || (isSameTime && one?.loading === other?.loading)
 }

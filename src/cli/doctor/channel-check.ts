@@ -7,8 +7,8 @@ import * as Option from "effect/Option"
 import { toleranceMs } from "../../adapters/webhook/signature.ts"
 import type { ChannelConfig } from "../config-schema.ts"
 import { isLoopbackHost } from "../loopback-host.ts"
+import { answerMaxMs, ask, codeOf, inWords, isCertificate, NoAnswer } from "../web-ask.ts"
 import { type Finding, type Findings, ok } from "./finding.ts"
-import { answerMaxMs, codeOf, get, inWords, isCertificate, NoAnswer } from "./get.ts"
 import type { Site } from "./site.ts"
 
 /** A clock that is off by so much is on its way to being off by too much. */
@@ -26,7 +26,7 @@ const checkCallback = Effect.fnUntraced(function* ({ account, callback }: Channe
   const reached = yield* Effect.result(reach(url))
   if (reached._tag === "Failure") return [unreached(account, url, reached.failure.code)]
   // The root, and not the callback: what it does with a request that is not signed is its own affair.
-  const answer = yield* Effect.option(get(url.origin, {}, "HEAD"))
+  const answer = yield* Effect.option(ask(url.origin, { method: "HEAD" }))
   const dated = Option.flatMap(answer, ({ date }) => Option.fromNullishOr(date))
   const skewMs = Option.isSome(dated) ? (yield* Clock.currentTimeMillis) - Date.parse(dated.value) : undefined
   return [

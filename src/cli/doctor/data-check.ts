@@ -1,13 +1,14 @@
 /** The directories that Parley writes into: whether it may, whether there is room, and how long a flush takes. */
 import { existsSync, statSync } from "node:fs"
-import { mkdtemp, open, rm, statfs } from "node:fs/promises"
+import { mkdtemp, open, rm } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { freeBytesOf } from "../disk-room.ts"
+import { bytesText, rounded } from "../quantity.ts"
 import { type Fault, type Finding, type Findings, ok } from "./finding.ts"
 import type { Site } from "./site.ts"
-import { bytes, ms } from "./units.ts"
 
 const mebi = 1024 * 1024
 /** PostgreSQL begins with 50 MB, and its log takes up to 512 MB. */
@@ -23,7 +24,7 @@ export const checkData = Effect.fn("checkData")(function* ({ config, found }: Si
   // The cluster of a data directory that root made may live on another disk.
   const cluster = Result.isSuccess(found) ? found.success.cluster : undefined
   const home = cluster === undefined || cluster.state === "none" ? dir : dirname(cluster.path)
-  const free = yield* Effect.promise(() => statfs(existing(home)).then(({ bavail, bsize }) => bavail * bsize))
+  const free = yield* Effect.promise(() => freeBytesOf(existing(home)))
   return [existsSync(dir) ? ownership(dir) : fresh(dir), space(home, free), ...flush(flushMs.success), ...logs]
 })
 
@@ -111,7 +112,7 @@ function ownership(dir: string): Finding {
 
 function space(dir: string, free: number): Finding {
   const figures = { freeBytes: free }
-  const saw = `${bytes(free)} are free on the disk of ${dir}.`
+  const saw = `${bytesText(free)} are free on the disk of ${dir}.`
   if (free >= room.wanted) return { id: "disk", level: "ok", saw, figures }
   return {
     id: "disk.full",
@@ -125,7 +126,7 @@ function space(dir: string, free: number): Finding {
 
 function flush(durations: ReadonlyArray<number>): Findings {
   const middle = durations[Math.floor(durations.length / 2)] ?? 0
-  const saw = `A flush to this disk takes ${ms(middle)}, at most ${ms(durations.at(-1) ?? 0)} of ${durations.length}.`
+  const saw = `A flush to this disk takes ${rounded(middle)} ms, at most ${rounded(durations.at(-1) ?? 0)} ms of ${durations.length}.`
   if (middle < slowFlushMs) return [{ id: "disk.flush", level: "ok", saw, figures: { flushMs: middle } }]
   const why = "Nobody is told `accepted` before a flush: this is the floor of every answer."
   const mend = "Put the data directory on a faster disk (no network share, no SD card)."

@@ -13,9 +13,9 @@ import { type CheckUp, checkUp, type NoCheckUp } from "../../store/check-up.ts"
 import * as Embedded from "../../store/embedded.ts"
 import type { Peek } from "../../store/embedded-peek.ts"
 import type { Config } from "../config-schema.ts"
+import { bytesText, rounded } from "../quantity.ts"
 import { type Fault, type Finding, type Findings, ok } from "./finding.ts"
 import type { Site } from "./site.ts"
-import { bytes, ms } from "./units.ts"
 
 /** Older ones lack what our statements use. */
 const versionMin = 14
@@ -69,7 +69,7 @@ const ask = Effect.fnUntraced(function* (url: Redacted.Redacted, config: Config,
   const answer = yield* Effect.result(Effect.scoped(checkUp(url)))
   if (Result.isFailure(answer)) return [refused(answer.failure, who)]
   const { bytes: size, version } = answer.success
-  const about = `${who}: version ${version}, with a database of ${bytes(size)}.`
+  const about = `${who}: version ${version}, with a database of ${bytesText(size)}.`
   return [
     ok("database", about),
     ...old(answer.success),
@@ -151,7 +151,7 @@ function commit({ commitMostMs, commitMs, isInRecovery }: CheckUp): Findings {
       { id: "database.read-only", level: "trouble", saw: "The server is a standby: nothing can be written.", mend }
     ]
   }
-  const saw = `A commit takes ${ms(commitMs)}, at most ${ms(commitMostMs)}.`
+  const saw = `A commit takes ${rounded(commitMs)} ms, at most ${rounded(commitMostMs)} ms.`
   if (commitMs < slowCommitMs) return [{ id: "database.commit", level: "ok", saw, figures: { commitMs } }]
   const why = "Nobody is told `accepted` before a commit: this is the floor of every answer."
   const mend = "Bring the database nearer, or its log onto a faster disk."

@@ -155,6 +155,6 @@ const deadLetters = (count: number): Finding => ({
   id: "server.dead-letters",
   level: "warning",
   saw: `${count} dead letters are open: events or replies that were given up.`,
-  mend: "Mend what the channels below say; the reasons are in the table dead_letter.",
+  mend: "Mend what the channels below say; parley deadletters list says why each is dead.",
   figures: { deadLetters: count }
 })

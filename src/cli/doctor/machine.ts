@@ -1,6 +1,6 @@
 /** The cores and the memory that this process has, which a control group may bound. */
-import { readFileSync } from "node:fs"
 import { availableParallelism, cpus, freemem, totalmem } from "node:os"
+import { cpuQuota, type ReadText, readText } from "../../inference/control-group.ts"
 
 export interface Machine {
   /** May be a part of one: a control group gives time, not cores. */
@@ -10,9 +10,6 @@ export interface Machine {
   readonly freeBytes: number
   readonly isBounded: boolean
 }
-
-/** Undefined where there is no such file. */
-export type ReadText = (path: string) => string | undefined
 
 export const thisMachine = (): Machine =>
   boundedBy(readText, { cores: availableParallelism(), memoryBytes: totalmem(), freeBytes: freeOf(readText) })
@@ -25,7 +22,6 @@ export function boundedBy(read: ReadText, system: Omit<Machine, "isBounded">): M
   const group = read("/proc/self/cgroup") ?? ""
   const unified = /^0::(.*)$/m.exec(group)?.[1] ?? "/"
   const own = /^\d+:[^:]*\bmemory\b[^:]*:(.*)$/m.exec(group)?.[1] ?? "/"
-  const ownCpu = /^\d+:[^:]*\bcpu\b[^:]*:(.*)$/m.exec(group)?.[1] ?? "/"
   const v2 = (name: string) => first(read, [`/sys/fs/cgroup${unified}/${name}`, `/sys/fs/cgroup/${name}`])
   const v1 = (controller: string, at: string, name: string) =>
     first(read, [`/sys/fs/cgroup/${controller}${at}/${name}`, `/sys/fs/cgroup/${controller}/${name}`])
@@ -33,9 +29,7 @@ export function boundedBy(read: ReadText, system: Omit<Machine, "isBounded">): M
   const used = countOf(v2("memory.current") ?? v1("memory", own, "memory.usage_in_bytes")) ?? 0
   const stat = v2("memory.stat") ?? v1("memory", own, "memory.stat") ?? ""
   const cached = countOf(/^(?:total_)?inactive_file (\d+)$/m.exec(stat)?.[1]) ?? 0
-  const quota = quotaOf(
-    v2("cpu.max") ?? `${v1("cpu", ownCpu, "cpu.cfs_quota_us")} ${v1("cpu", ownCpu, "cpu.cfs_period_us")}`
-  )
+  const quota = cpuQuota(read)
   const isMemoryBounded = limit !== undefined && limit < system.memoryBytes
   const isCpuBounded = quota !== undefined && quota < system.cores
   return {
@@ -56,11 +50,6 @@ function freeOf(read: ReadText): number {
 /** What the processor is called; empty where the system does not say. */
 export const processorName = () => cpus()[0]?.model.trim() ?? ""
 
-function quotaOf(text: string): number | undefined {
-  const [quota, period] = text.trim().split(/\s+/).map(Number)
-  return quota !== undefined && period !== undefined && quota > 0 && period > 0 ? quota / period : undefined
-}
-
 /** `max` is no number. */
 function countOf(text: string | undefined): number | undefined {
   return text !== undefined && /^\d+$/.test(text.trim()) ? Number(text) : undefined
@@ -72,12 +61,4 @@ function first(read: ReadText, paths: ReadonlyArray<string>): string | undefined
     if (text !== undefined) return text
   }
   return undefined
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return undefined
-  }
 }

@@ -3,19 +3,21 @@ import { loadavg } from "node:os"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import { wholeCores } from "../../inference/control-group.ts"
+import type { Engine } from "../../inference/engine.ts"
 import { type GgufHead, readGgufHead } from "../../inference/gguf-head.ts"
 import { type MemoryNeeded, type ModelShape, memoryNeeded, shapeOf } from "../../inference/memory-needed.ts"
 import { readableTokensPerSecond } from "../../inference/model-sizes.ts"
 import { builtIn, type LlamaSpec, openSpec } from "../../inference/models.ts"
 import { measureSpeed } from "../../inference/speed.ts"
-import { threadsHere } from "../../inference/threads.ts"
-import type { Config } from "../config-schema.ts"
+import { threadWords } from "../../inference/step-stats.ts"
+import type { Config, ModelConfig } from "../config-schema.ts"
+import { bytesText, countText, rounded } from "../quantity.ts"
 import { type Finding, type Findings, ok } from "./finding.ts"
 import { type Machine, processorName } from "./machine.ts"
 import { checkModelServer } from "./model-server-check.ts"
 import { sizesFinding } from "./model-sizes-finding.ts"
 import type { Site } from "./site.ts"
-import { bytes, parameters, rounded } from "./units.ts"
 
 const fileMend = "Put a whole GGUF file of a chat model there, or name another one: PARLEY_MODEL=<file> npm start"
 
@@ -24,13 +26,13 @@ export const checkModel = Effect.fn("checkModel")(function* (
 ): Effect.fn.Return<Findings, never, Scope.Scope> {
   const { config, machine } = site
   const [first, ...others] = config.models
-  const unused = others.length === 0 ? [] : [unusedFinding(first?.name)]
-  if (first?.engine === "openai") return [...(yield* checkModelServer(first)), ...unused]
+  const rest = (yield* Effect.forEach(others, otherModel)).flat()
+  if (first?.engine === "openai") return [...(yield* checkModelServer(first)), ...rest]
   const spec = first ?? builtIn
   const read = yield* Effect.result(readGgufHead(spec.file))
-  if (Result.isFailure(read)) return [badFile(spec.file, read.failure.problem), ...unused]
+  if (Result.isFailure(read)) return [badFile(spec.file, read.failure.problem), ...rest]
   const { fileBytes, head } = read.success
-  if (fileBytes < head.endBytes) return [cutOff(spec.file, fileBytes, head), ...unused]
+  if (fileBytes < head.endBytes) return [cutOff(spec.file, fileBytes, head), ...rest]
   const shape = shapeOf(head)
   const needed = memoryNeeded(head.weightBytes, shape, spec)
   const isLoaded = site.server?.isOurs === true && site.server.parts["model"] === "up"
@@ -39,23 +41,36 @@ export const checkModel = Effect.fn("checkModel")(function* (
     file(spec, head, shape, fileBytes),
     ...(first === undefined ? [guide] : []),
     context(spec, shape),
-    memory,
-    threads(threadsHere(), machine)
+    memory
   ]
-  const speed = yield* speedOf(site, spec, memory)
+  const { chosen, findings: speed } = yield* speedOf(site, spec, memory)
+  const threadsMax =
+    chosen.length === 0 ? (spec.threads ?? wholeCores()) : Math.max(...chosen.map((one) => one.threads))
   const tokensPerSecond = speed.flatMap(({ figures }) => figures?.["tokensPerSecond"] ?? [])[0]
   // Another model would take the place of the one that is loaded.
   const freeBytes = machine.freeBytes + (isLoaded ? needed.bytes : 0)
   const { weightBytes } = head
-  const sizes = yield* sizesFinding({ freeBytes, spec, tokensPerSecond, weightBytes, threads: threadsHere() })
-  return [...known, ...speed, ...late(tokensPerSecond, config), sizes, ...unused]
+  const sizes = yield* sizesFinding({ freeBytes, spec, tokensPerSecond, weightBytes, threads: threadsMax })
+  return [
+    ...known,
+    threads(threadsMax, machine, threadWords(chosen)),
+    ...speed,
+    ...late(tokensPerSecond, config),
+    sizes,
+    ...rest
+  ]
 })
 
-const unusedFinding = (first: string | undefined): Finding => ({
-  id: "model.unused",
-  level: "note",
-  saw: `Only the first model, ${first}, is used; this version runs one.`,
-  mend: "Take the others out of the list, or put the one that is to run first."
+/** Its speed is not measured: it is loaded when it is asked. */
+const otherModel = Effect.fnUntraced(function* (model: ModelConfig) {
+  if (model.engine === "openai") return yield* checkModelServer(model)
+  const read = yield* Effect.result(readGgufHead(model.file))
+  if (Result.isFailure(read)) return [badFile(model.file, read.failure.problem)]
+  const { fileBytes, head } = read.success
+  if (fileBytes < head.endBytes) return [cutOff(model.file, fileBytes, head)]
+  const needed = memoryNeeded(head.weightBytes, shapeOf(head), model)
+  const saw = `${model.name} is ${model.file}; while it is loaded it needs ${bytesText(needed.bytes)}.`
+  return [{ ...ok("model.other", saw), figures: { neededBytes: needed.bytes } }]
 })
 
 function badFile(path: string, problem: string): Finding {
@@ -66,7 +81,7 @@ function badFile(path: string, problem: string): Finding {
 const cutOff = (path: string, fileBytes: number, { endBytes }: GgufHead): Finding => ({
   id: "model.cut-off",
   level: "trouble",
-  saw: `${path} is cut off: it has ${bytes(fileBytes)} of ${bytes(endBytes)}.`,
+  saw: `${path} is cut off: it has ${bytesText(fileBytes)} of ${bytesText(endBytes)}.`,
   mend: "Download it again, to its end; the disk may be full."
 })
 
@@ -79,7 +94,7 @@ const guide: Finding = {
 
 function file({ file, name }: LlamaSpec, head: GgufHead, shape: ModelShape, fileBytes: number): Finding {
   const called = shape.name === undefined ? "" : ` “${shape.name}”`
-  const about = `${shape.architecture}, ${parameters(head.parameters)} parameters, ${head.quantisation}, ${bytes(fileBytes)}`
+  const about = `${shape.architecture}, ${countText(head.parameters)} parameters, ${head.quantisation}, ${bytesText(fileBytes)}`
   return {
     ...ok("model.file", `${name} is ${file}${called}: ${about}.`),
     figures: { parameters: head.parameters, fileBytes }
@@ -100,10 +115,10 @@ export function memoryFinding(options: {
   readonly isLoaded: boolean
 }): Finding {
   const { isLoaded, machine, needed, spec } = options
-  const parts = `weights ${bytes(needed.weightBytes)}, cache ${bytes(needed.cacheBytes)} for ${spec.slots} × ${spec.contextTokens} tokens`
+  const parts = `weights ${bytesText(needed.weightBytes)}, cache ${bytesText(needed.cacheBytes)} for ${spec.slots} × ${spec.contextTokens} tokens`
   const limit = machine.isBounded ? " (a control group bounds them)" : ""
-  const free = `${bytes(machine.freeBytes)} of ${bytes(machine.memoryBytes)} are free${limit}`
-  const saw = `It needs ${bytes(needed.bytes)} (${parts}); ${free}.`
+  const free = `${bytesText(machine.freeBytes)} of ${bytesText(machine.memoryBytes)} are free${limit}`
+  const saw = `It needs ${bytesText(needed.bytes)} (${parts}); ${free}.`
   const figures = { neededBytes: needed.bytes, cacheBytes: needed.cacheBytes, freeBytes: machine.freeBytes }
   if (isLoaded) return { id: "model.memory", level: "ok", saw: `${saw} The running server has it loaded.`, figures }
   if (needed.bytes <= machine.freeBytes) return { id: "model.memory", level: "ok", saw, figures }
@@ -118,10 +133,15 @@ export function memoryFinding(options: {
   }
 }
 
-export function threads(count: number, { cores, isBounded }: Pick<Machine, "cores" | "isBounded">): Finding {
+/** @param chosen how many threads which steps have, in words; empty where it was not measured */
+export function threads(
+  count: number,
+  { cores, isBounded }: Pick<Machine, "cores" | "isBounded">,
+  chosen = ""
+): Finding {
   const name = processorName()
   const given = `${rounded(cores)} cores${isBounded ? " (a control group bounds them)" : ""}${name === "" ? "" : ` of ${name}`}`
-  const saw = `${count} ${count === 1 ? "thread decodes" : "threads decode"} on ${given}.`
+  const saw = `${count} ${count === 1 ? "thread decodes" : "threads decode"} on ${given}${chosen === "" ? "" : `: ${chosen}`}.`
   if (count <= cores) return ok("model.threads", saw)
   return {
     id: "model.threads-many",
@@ -132,20 +152,28 @@ export function threads(count: number, { cores, isBounded }: Pick<Machine, "core
   }
 }
 
-/** Through the worker and the engine that the server uses. */
+/** Through the worker and the engine that the server uses, which chooses its threads. */
 const speedOf = Effect.fnUntraced(function* ({ server }: Site, spec: LlamaSpec, memory: Finding) {
+  const without = (finding: Finding) => ({ chosen: [], findings: [finding] })
   const running = server?.metrics?.get("parley_turns_running") ?? 0
-  if (running > 0)
-    return [unmeasured(`the running server is answering ${running} turns`, "Run doctor again when it is idle.")]
-  if (memory.level === "trouble")
-    return [unmeasured("there is not enough memory to load it", "See model.memory-short.")]
-  const measured = yield* Effect.result(Effect.flatMap(openSpec(spec), measureSpeed))
+  if (running > 0) {
+    const because = `the running server is answering ${running} turns`
+    return without(unmeasured(because, "Run doctor again when it is idle."))
+  }
+  if (memory.level === "trouble") {
+    return without(unmeasured("there is not enough memory to load it", "See model.memory-short."))
+  }
+  const measured = yield* Effect.result(Effect.flatMap(openSpec(spec), speedAndSteps))
   if (Result.isFailure(measured)) {
     const { failure } = measured
-    return [cannotRun("reason" in failure ? failure.reason : failure._tag)]
+    return without(cannotRun("reason" in failure ? failure.reason : failure._tag))
   }
-  return [speed(measured.success)]
+  const { steps, tokensPerSecond } = measured.success
+  return { chosen: steps?.threads ?? [], findings: [speed(tokensPerSecond)] }
 })
+
+const speedAndSteps = (engine: Engine) =>
+  Effect.all({ tokensPerSecond: measureSpeed(engine), steps: engine.steps ?? Effect.undefined })
 
 const unmeasured = (because: string, mend: string): Finding => ({
   id: "model.unmeasured",

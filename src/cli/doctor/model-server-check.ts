@@ -4,15 +4,15 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { OpenaiSpec } from "../../inference/models.ts"
+import { type Answer, ask, inWords } from "../web-ask.ts"
 import { type Finding, type Findings, ok } from "./finding.ts"
-import { type Got, get, inWords } from "./get.ts"
 
 const Models = Schema.fromJsonString(Schema.Struct({ data: Schema.Array(Schema.Struct({ id: Schema.String })) }))
 const namesShownMax = 5
 
 export const checkModelServer = Effect.fn("checkModelServer")(function* (spec: OpenaiSpec): Effect.fn.Return<Findings> {
-  const key = spec.apiKey && { authorization: `Bearer ${Redacted.value(spec.apiKey)}` }
-  const answer = yield* Effect.result(get(`${spec.baseUrl.replace(/\/$/, "")}/models`, key))
+  const headers = spec.apiKey && { authorization: `Bearer ${Redacted.value(spec.apiKey)}` }
+  const answer = yield* Effect.result(ask(`${spec.baseUrl.replace(/\/$/, "")}/models`, { ...(headers && { headers }) }))
   if (answer._tag === "Failure") return [trouble("unreachable", spec, `${inWords(answer.failure.code)}`, mends.start)]
   return [judged(spec, answer.success)]
 })
@@ -23,7 +23,7 @@ const mends = {
   address: "Mend baseUrl: it should end as that server's documentation says, usually in /v1."
 }
 
-function judged(spec: OpenaiSpec, { status, text }: Got): Finding {
+function judged(spec: OpenaiSpec, { status, text }: Answer): Finding {
   if (status === 401 || status === 403) return trouble("key", spec, `it refuses our key (${status})`, mends.key)
   if (status >= 500) return trouble("failing", spec, `it answers ${status}`, "See the log of that server.")
   if (status !== 200) return trouble("address", spec, `it has no /models there (${status})`, mends.address)

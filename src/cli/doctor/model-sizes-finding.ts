@@ -4,8 +4,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { bestOf, readableTokensPerSecond, sizesThatFit } from "../../inference/model-sizes.ts"
 import type { LlamaSpec } from "../../inference/models.ts"
+import { bytesText, rounded } from "../quantity.ts"
 import type { Finding } from "./finding.ts"
-import { bytes, rounded } from "./units.ts"
 
 /** A model below this spends its time on other things than reading weights: no larger one can be told from it. */
 const tellingBytes = 64 * 1024 * 1024
@@ -33,7 +33,7 @@ export const sizesFinding = Effect.fn("sizesFinding")(function* (options: {
   })
   const best = bestOf(fitting)
   if (best === undefined) {
-    const saw = `No model of half a billion parameters or more fits into ${bytes(freeBytes)}.`
+    const saw = `No model of half a billion parameters or more fits into ${bytesText(freeBytes)}.`
     const mend = "Give this machine more memory, or name another server: PARLEY_MODEL=http://…/v1"
     return { id: "model.sizes", level: "note", saw, mend }
   }
@@ -52,7 +52,7 @@ export const sizesFinding = Effect.fn("sizesFinding")(function* (options: {
       ...fitting.map(({ bytes: needed, parameters, quantisation, tokensPerSecond: speed }) => [
         `${parameters} B`,
         quantisation,
-        bytes(needed),
+        bytesText(needed),
         `~${rounded(speed)}`
       ])
     ]

@@ -1,15 +1,9 @@
 /** Findings as a person reads them in a terminal, and as one document for a program. */
+import { type Colour, type Look, painted } from "../look.ts"
 import type { Finding, Findings, Level } from "./finding.ts"
 
-export interface Look {
-  /** Columns. */
-  readonly width: number
-  readonly isColoured: boolean
-}
-
 const levels: ReadonlyArray<Level> = ["trouble", "warning", "note", "ok"]
-/** Select Graphic Rendition of ECMA-48: red, yellow, cyan, green. */
-const colours: Readonly<Record<Level, number>> = { trouble: 31, warning: 33, note: 36, ok: 32 }
+const colours: Readonly<Record<Level, Colour>> = { trouble: "red", warning: "yellow", note: "cyan", ok: "green" }
 /** Below it an id stands above its text and not beside it. */
 const besideMinWidth = 90
 const levelWidth = 9
@@ -51,7 +45,7 @@ function linesOf({ id, level, mend, saw, table = [], why }: Finding, look: Look)
     ...(mend === undefined ? [] : wrapped(`→ ${mend}`, room))
   ]
   const [first = "", ...rest] = text
-  const head = painted(level.padEnd(levelWidth), level, look) + (isBeside ? id.padEnd(idWidth - 1) : id)
+  const head = painted(level.padEnd(levelWidth), colours[level], look) + (isBeside ? id.padEnd(idWidth - 1) : id)
   const margin = " ".repeat(indent)
   if (isBeside) return [`${head} ${first}`, ...rest.map((line) => margin + line)]
   return [head, ...text.map((line) => margin + line)]
@@ -79,10 +73,6 @@ function wrapped(text: string, width: number): ReadonlyArray<string> {
 function tableLines(rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => [...(row[column] ?? "")].length)))
   return rows.map((row) => row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join("  "))
-}
-
-function painted(text: string, level: Level, { isColoured }: Look): string {
-  return isColoured ? `\x1b[${colours[level]}m${text}\x1b[0m` : text
 }
 
 function countOf(findings: Findings, level: Level): number {

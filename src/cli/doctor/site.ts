@@ -1,13 +1,13 @@
 /** What is there before anything is checked: the configuration, the machine, and a server that may be running. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { DatabaseTrouble } from "../../store/database-trouble.ts"
 import { type Peek, peek } from "../../store/embedded-peek.ts"
 import type { Config } from "../config-schema.ts"
-import { get } from "./get.ts"
+import { addressOf, bearerOf } from "../server-address.ts"
+import { ask } from "../web-ask.ts"
 import { type Machine, thisMachine } from "./machine.ts"
 
 export interface Site {
@@ -47,11 +47,10 @@ const askServer = Effect.fnUntraced(function* (
   isHeld: boolean
 ): Effect.fn.Return<RunningServer | undefined> {
   const address = addressOf(config)
-  const health = yield* Effect.option(get(`${address}/health/ready`))
+  const health = yield* Effect.option(ask(`${address}/health/ready`))
   const report = Option.flatMap(health, ({ text }) => Schema.decodeUnknownOption(Health)(text))
   if (Option.isNone(report)) return undefined
-  const authorization = config.token && { authorization: `Bearer ${Redacted.value(config.token)}` }
-  const metrics = yield* Effect.option(get(`${address}/metrics`, authorization))
+  const metrics = yield* Effect.option(ask(`${address}/metrics`, { headers: bearerOf(config) }))
   return {
     address,
     isOurs: isHeld || config.databaseUrl !== undefined,
@@ -60,13 +59,6 @@ const askServer = Effect.fnUntraced(function* (
     metrics: Option.isSome(metrics) && metrics.value.status === 200 ? samplesOf(metrics.value.text) : undefined
   }
 })
-
-/** Where a server that listens on every address is reached from here. */
-function addressOf({ host, port }: Config): string {
-  const near: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" }
-  const name = near[host] ?? host
-  return `http://${name.includes(":") ? `[${name}]` : name}:${port}`
-}
 
 /** By name; labelled samples of a name are added up. */
 function samplesOf(text: string): ReadonlyMap<string, number> {

@@ -8,10 +8,10 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { needRoom } from "./disk-room.ts"
+import { needRoom } from "../disk-room.ts"
+import { bytesText, durationText } from "../quantity.ts"
 import { ModelTrouble } from "./model-trouble.ts"
 import type { PartFile } from "./part-file.ts"
-import { bytesText, durationText } from "./quantity.ts"
 import { headersFor, planOf } from "./resume.ts"
 import { GetFailed, get, type Hub, nextPiece, type WebLimits, webLimits } from "./web-get.ts"
 

@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { bytesText } from "../quantity.ts"
 import type { Wanted } from "./download.ts"
 import { ModelTrouble } from "./model-trouble.ts"
-import { bytesText } from "./quantity.ts"
 import { GetFailed, get, type Hub, nextPiece, type WebLimits, webLimits } from "./web-get.ts"
 
 /** https://huggingface.co/docs/hub/api: GET /api/models/{repo} */

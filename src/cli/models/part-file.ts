@@ -10,9 +10,9 @@ import { type FileHandle, open, readFile, rm } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { bytesText } from "../quantity.ts"
 import { replaceFile } from "../replace-file.ts"
 import { codeOf, fileWords, ModelTrouble } from "./model-trouble.ts"
-import { bytesText } from "./quantity.ts"
 
 export const Ticket = Schema.Struct({
   source: Schema.String,

@@ -1,8 +1,8 @@
 /** How far a download is: a bar on a terminal, and now and then a line where nobody watches. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { bytesText, durationText } from "../quantity.ts"
 import type { Watcher } from "./download.ts"
-import { bytesText, durationText } from "./quantity.ts"
 
 /** Where progress is shown. */
 export interface Screen {

@@ -1,36 +1,29 @@
 /** The models as a table for a terminal. */
-import { bytesText, countText, tokensText } from "./quantity.ts"
+import { bytesText, countText, tokensText } from "../quantity.ts"
+import { type Column, printable, table } from "../table.ts"
 import type { ShelfModel } from "./shelf.ts"
 
-type Row = ReadonlyArray<string>
-
-const head: Row = ["", "NAME", "SIZE", "QUANT", "PARAMETERS", "CONTEXT", "SHA-256", "WHERE"]
-/** What is left out first where the terminal is narrow. */
-const leaving = ["WHERE", "SHA-256", "CONTEXT", "PARAMETERS"]
-const nameMinColumns = 12
-const gap = "  "
+const columns: ReadonlyArray<Column> = [
+  { title: "" },
+  { title: "NAME", clipsTo: 12 },
+  { title: "SIZE" },
+  { title: "QUANT" },
+  { title: "PARAMETERS", leaves: 4 },
+  { title: "CONTEXT", leaves: 3 },
+  { title: "SHA-256", leaves: 2 },
+  { title: "WHERE", leaves: 1 }
+]
 const none = "-"
 
-/** At most `columns` wide, unless that is less than a name and a size need. */
-export function shelfTable(models: ReadonlyArray<ShelfModel>, columns: number): string {
-  let rows = [head, ...models.map(rowOf)]
-  for (const title of leaving) if (widthOf(rows) > columns) rows = without(rows, title)
-  const over = widthOf(rows) - columns
-  if (over > 0)
-    rows = rows.map((row) => row.map((cell, at) => (at === 1 ? clipped(cell, widest(rows, 1) - over) : cell)))
-  const table = rows.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widest(rows, at)))
-      .join(gap)
-      .trimEnd()
-  )
+/** At most `width` wide, unless that is less than a name and a size need. */
+export function shelfTable(models: ReadonlyArray<ShelfModel>, width: number): string {
   const problems = models.flatMap(({ name, problem, where }) =>
-    problem === undefined ? [] : [`${name}: ${where} ${problem}.`]
+    problem === undefined ? [] : [printable(`${name}: ${where} ${problem}.`)]
   )
-  return [...table, ...problems].join("\n")
+  return [...table(columns, models.map(rowOf), width), ...problems].join("\n")
 }
 
-function rowOf(model: ShelfModel): Row {
+function rowOf(model: ShelfModel): ReadonlyArray<string> {
   const { contextTokens, isInUse, name, parameters, quantisation, sha256, sizeBytes, where } = model
   return [
     isInUse ? "*" : "",
@@ -41,21 +34,5 @@ function rowOf(model: ShelfModel): Row {
     contextTokens === undefined ? none : tokensText(contextTokens),
     sha256?.slice(0, 12) ?? none,
     where
-  ].map((cell) => cell.replace(/\p{C}/gu, "?"))
-}
-
-function without(rows: ReadonlyArray<Row>, title: string): Array<Row> {
-  const column = rows[0]!.indexOf(title)
-  return rows.map((row) => row.filter((_, at) => at !== column))
-}
-
-const widest = (rows: ReadonlyArray<Row>, column: number) => Math.max(...rows.map((row) => [...row[column]!].length))
-
-function widthOf(rows: ReadonlyArray<Row>): number {
-  return rows[0]!.reduce((sum, _, column) => sum + widest(rows, column) + gap.length, -gap.length)
-}
-
-function clipped(text: string, columns: number): string {
-  const room = Math.max(nameMinColumns, columns)
-  return [...text].length <= room ? text : `${[...text].slice(0, room - 1).join("")}…`
+  ]
 }

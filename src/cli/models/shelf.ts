@@ -30,21 +30,20 @@ export interface ShelfModel {
 /** The built-in one first, then those of the configuration, then the others by their names. */
 export const shelf = Effect.fn("shelf")(function* (config: Pick<Config, "dataDir" | "models">) {
   const { dataDir, models } = config
-  const inUse = models[0]
   const files = yield* pulledFiles(modelsDir(dataDir))
   const configured = models.map((model) => (model.engine === "llama" ? resolve(model.file) : undefined))
   const others = files.filter((file) => !configured.includes(file))
   return [
-    yield* modelOf(builtIn.name, builtIn.file, inUse === undefined),
-    ...(yield* Effect.forEach(models, (model) => configuredModel(model, model === inUse))),
+    yield* modelOf(builtIn.name, builtIn.file, models.length === 0),
+    ...(yield* Effect.forEach(models, (model) => configuredModel(model))),
     ...(yield* Effect.forEach(others, (file) => modelOf(basename(file), file, false)))
   ]
 })
 
-const configuredModel = (model: ModelConfig, isInUse: boolean): Effect.Effect<ShelfModel> =>
+const configuredModel = (model: ModelConfig): Effect.Effect<ShelfModel> =>
   model.engine === "llama"
-    ? modelOf(model.name, resolve(model.file), isInUse)
-    : Effect.succeed({ name: model.name, isInUse, where: model.baseUrl })
+    ? modelOf(model.name, resolve(model.file), true)
+    : Effect.succeed({ name: model.name, isInUse: true, where: model.baseUrl })
 
 const modelOf = Effect.fnUntraced(function* (
   name: string,

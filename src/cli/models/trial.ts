@@ -5,7 +5,7 @@ import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { EngineError } from "../../inference/engine.ts"
-import { type ModelSpec, openModel } from "../../inference/models.ts"
+import { builtIn, type ModelSpec, openSpec } from "../../inference/models.ts"
 import { ModelTrouble } from "./model-trouble.ts"
 
 export interface Trial {
@@ -23,8 +23,8 @@ const answerTokensMax = 48
 export const tryModel = Effect.fn("tryModel")(
   function* (spec: ModelSpec | undefined): Effect.fn.Return<Trial, ModelTrouble, Scope.Scope> {
     const begunMs = yield* Clock.currentTimeMillis
-    const { engine, opened } = yield* openModel(spec)
-    yield* Effect.mapError(opened, ({ reason }) => new ModelTrouble({ reason }))
+    const opened = openSpec(spec ?? builtIn)
+    const engine = yield* Effect.mapError(opened, ({ reason }) => new ModelTrouble({ reason }))
     const loadedMs = yield* Clock.currentTimeMillis
     const tokens = yield* Stream.runCollect(
       engine.generate({

@@ -1,5 +1,5 @@
 /**
- * The only file that reaches into node-llama-cpp: its batch, its sampler, and its copy of a sequence.
+ * The only file that reaches into node-llama-cpp: its batch, its sampler, and its copies of a sequence.
  *
  * Through the public API the order of a batch is the order in which samplers finish, a sequence cannot change its id,
  * and a step costs 0–15 % more (1.3M model, 8 and 32 sequences). Written against 3.22.1; `internalsOf` refuses
@@ -19,10 +19,26 @@ export interface Internals {
     /** −1 when there is none to sample. */
     sampleToken(logits: number, sampler: InternalSampler): Promise<number>
     disposeSequence(sequence: number): void
+    /** False where the memory of the model knows no such removal. `end` −1 is the end. */
+    removeTokenCellsFromSequence(sequence: number, start: number, end: number): boolean
+    /** Of its first cell; −1 when it has none. */
+    getSequenceKvCacheMinPosition(sequence: number): number
+    /** The cells are there at once, what is in them with the next decode: till then `from` must not change. */
     copySequenceStateFromOtherSequence(to: number, from: number): Promise<number>
+    /** False when it did not come to be that its last cell is at `lastPosition`. */
+    restoreCheckpoint(checkpoint: InternalCheckpoint, lastPosition: number, sequence: number): Promise<boolean>
+    saveSequenceStateToFile(path: string, sequence: number, tokens: Uint32Array): Promise<number>
     setThreads(threads: number): void
   }
+  readonly newCheckpoint: () => InternalCheckpoint
   readonly newSampler: () => InternalSampler
+}
+
+/** A copy of what llama.cpp cannot take back otherwise, which of most models is all that a sequence has. */
+export interface InternalCheckpoint {
+  init(context: object, sequence: number): Promise<void>
+  dispose(): void
+  readonly size: number
 }
 
 export interface InternalSampler {
@@ -57,6 +73,7 @@ interface Hidden {
 }
 
 interface Bindings {
+  readonly AddonContextSequenceCheckpoint?: new () => InternalCheckpoint
   readonly AddonSampler?: new (model: object) => InternalSampler
   readonly AddonGrammar?: new (grammar: string, options: { readonly rootRuleName: string }) => object
   readonly AddonGrammarEvaluationState?: new (model: object, grammar: object) => GrammarState
@@ -67,13 +84,15 @@ export function internalsOf(llama: Llama, model: LlamaModel, context: LlamaConte
   const { _model } = model as unknown as Hidden
   const { _ctx } = context as unknown as Hidden
   const { AddonGrammar: Grammar, AddonGrammarEvaluationState: State, AddonSampler: Sampler } = _bindings ?? {}
+  const Checkpoint = _bindings?.AddonContextSequenceCheckpoint
   const isComplete = contextMethods.every((method) => typeof _ctx?.[method] === "function")
-  if (!Grammar || !State || !Sampler || _model === undefined || !isComplete) {
+  if (!Grammar || !State || !Sampler || !Checkpoint || _model === undefined || !isComplete) {
     throw new Error("this version of node-llama-cpp is not the one Parley was written for: run npm ci")
   }
   return {
     context: _ctx as Internals["context"],
     vocabularySize: model.fileInfo.metadata.tokenizer?.ggml?.tokens?.length ?? 0,
+    newCheckpoint: () => new Checkpoint(),
     newSampler: () => new Sampler(_model),
     newGrammarState: (grammar) => new State(_model, new Grammar(grammar, { rootRuleName: "root" }))
   }
@@ -85,7 +104,11 @@ const contextMethods = [
   "decodeBatch",
   "sampleToken",
   "disposeSequence",
+  "removeTokenCellsFromSequence",
+  "getSequenceKvCacheMinPosition",
   "copySequenceStateFromOtherSequence",
+  "restoreCheckpoint",
+  "saveSequenceStateToFile",
   "setThreads"
 ] as const
 

@@ -1,19 +1,30 @@
 /** Decodes all answers together, one step at a time. What goes into a step is decided in step.ts. */
 import type { RequestPart, Usage } from "../engine.ts"
 import { type AnswerText, answerText } from "./answer-text.ts"
+import type { Past } from "./cache.ts"
 import { JobRefused } from "./job-refused.ts"
 import type { DecodeRow, Model, Sampler } from "./model.ts"
+import { openPrefixCache, type PrefixCache } from "./prefix-cache.ts"
 import * as Step from "./step.ts"
-import type { EndReason, FromWorker, Job } from "./wire.ts"
+import type { Decoded, EndReason, FromWorker, Job, Room } from "./wire.ts"
 
 export interface Loop {
   /** No more at once than there are slots. */
   readonly generate: (job: Job) => void
   /** Seen between two steps. One that has ended, or never was, is nothing. */
   readonly abort: (key: number) => void
+  /** Between two steps, all that is kept of answers that have ended. */
+  readonly forget: () => void
   readonly isIdle: () => boolean
   /** Never returns; rejects when llama.cpp cannot go on. */
   readonly run: () => Promise<never>
+}
+
+interface LoopLimits {
+  readonly slotsMax: number
+  readonly stepTokensMax: number
+  /** Of what is kept of past answers beside the sequences themselves. */
+  readonly cacheBytesMax: number
 }
 
 interface Answer {
@@ -23,60 +34,20 @@ interface Answer {
   readonly answerTokensMax: number
   readonly text: AnswerText
   readonly sampler: Sampler
-  /** Tokens of its sequence that are decoded. */
+  /** Tokens of its sequence that are decoded, and of the prompt those that were before. */
   decoded: number
+  cachedTokens: number
 }
 
-export function openLoop(
-  model: Model,
-  { slotsMax, stepTokensMax }: { readonly slotsMax: number; readonly stepTokensMax: number },
-  send: (message: FromWorker) => void
-): Loop {
-  let plan = Step.empty(slotsMax, stepTokensMax)
+export function openLoop(model: Model, limits: LoopLimits, send: (message: FromWorker) => void): Loop {
+  const { cacheBytesMax, slotsMax, stepTokensMax } = limits
+  const prefixes = openPrefixCache(model, slotsMax, cacheBytesMax)
+  const table: Table = { model, prefixes, send, answers: new Map(), plan: Step.empty(slotsMax, stepTokensMax) }
+  const { answers } = table
   let arrived: Array<Job> = []
   const aborted: Array<number> = []
+  let isForgetting = false
   let wake: () => void = () => {}
-  const answers = new Map<number, Answer>()
-
-  const leave = (key: number) => {
-    answers.get(key)?.sampler.dispose()
-    answers.delete(key)
-    model.clear(plan.sequences.findIndex((sequence) => sequence?.key === key))
-    plan = Step.release(plan, key)
-  }
-
-  const enter = (job: Job) => {
-    const answer = begin(model, job, send)
-    if (answer === undefined) return
-    const admitted = Step.admit(plan, job.key, answer.prompt.length)
-    if (admitted === undefined) throw new Error(`more than ${slotsMax} requests were sent to the worker`)
-    plan = admitted
-    answers.set(job.key, answer)
-    send({ type: "begun", key: job.key, promptTokens: answer.prompt.length })
-  }
-
-  const step = async () => {
-    const [{ moves, rows }, after] = Step.next(plan)
-    for (const { from, to } of moves) await model.move(from, to)
-    plan = after
-    const decoding = rows.map((row) => ({ ...row, answer: answers.get(row.key)! }))
-    const sampled = await model.decode(
-      decoding.map(({ answer, isSampled, tokens }) => rowOf(answer, tokens, isSampled))
-    )
-    const texts: Array<readonly [key: number, text: string]> = []
-    const ends: Array<readonly [key: number, reason: EndReason, usage: Usage]> = []
-    for (const [i, { answer, key, tokens }] of decoding.entries()) {
-      answer.decoded += tokens
-      const token = sampled[i]
-      const { reason, text } = token === undefined ? { reason: undefined, text: "" } : take(model, answer, token)
-      texts.push([key, text])
-      if (reason === undefined) continue
-      ends.push([key, reason, { promptTokens: answer.prompt.length, answerTokens: answer.tokens.length }])
-      leave(key)
-    }
-    send({ type: "decoded", tokens: rows.reduce((sum, row) => sum + row.tokens, 0), texts, ends })
-  }
-
   return {
     generate: (job) => {
       arrived.push(job)
@@ -86,16 +57,83 @@ export function openLoop(
       arrived = arrived.filter((job) => job.key !== key)
       if (answers.has(key)) aborted.push(key)
     },
+    forget: () => {
+      isForgetting = true
+      wake()
+    },
     isIdle: () => answers.size === 0 && arrived.length === 0,
     run: async () => {
       for (;;) {
         if (answers.size === 0 && arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve))
-        for (const key of aborted.splice(0)) if (answers.has(key)) leave(key)
-        for (const job of arrived.splice(0)) enter(job)
-        if (answers.size > 0) await step()
+        do {
+          // Whoever was stopped has made room for who comes.
+          for (const key of aborted.splice(0)) if (answers.has(key)) leave(table, key)
+          if (isForgetting) prefixes.clear()
+          isForgetting = false
+          const job = arrived.shift()
+          if (job !== undefined) await enter(table, job)
+        } while (arrived.length > 0 || aborted.length > 0)
+        if (answers.size > 0) await step(table)
       }
     }
   }
+}
+
+/** Changed in place, by the functions below alone. */
+interface Table {
+  readonly model: Model
+  readonly prefixes: PrefixCache
+  readonly send: (message: FromWorker) => void
+  readonly answers: Map<number, Answer>
+  plan: Step.Plan
+}
+
+function leave(table: Table, key: number): void {
+  const { answers, plan, prefixes } = table
+  const answer = answers.get(key)!
+  answer.sampler.dispose()
+  answers.delete(key)
+  const id = plan.sequences.findIndex((sequence) => sequence?.key === key)
+  prefixes.release(id, pastOf(answer))
+  table.plan = Step.release(plan, key)
+}
+
+async function enter(table: Table, job: Job): Promise<void> {
+  const { answers, model, plan, prefixes, send } = table
+  const answer = begin(model, job, send)
+  if (answer === undefined) return
+  const inUse = plan.sequences.map((sequence) => sequence && pastOf(answers.get(sequence.key)!))
+  // In it from here on, so that an abort finds it.
+  answers.set(job.key, answer)
+  const { id, tokens } = await prefixes.ready(answer.prompt, inUse)
+  answer.decoded = answer.cachedTokens = tokens
+  const promptTokens = answer.prompt.length
+  table.plan = Step.admit(plan, id, job.key, promptTokens - tokens)
+  send({ type: "begun", key: job.key, promptTokens, cachedTokens: tokens })
+}
+
+async function step(table: Table): Promise<void> {
+  const { answers, model, prefixes, send } = table
+  const sinceMs = performance.now()
+  const [{ moves, rows }, after] = Step.next(table.plan)
+  for (const { from, to } of moves) await prefixes.move(from, to)
+  table.plan = after
+  const decoding = rows.map((row) => ({ ...row, answer: answers.get(row.key)! }))
+  const counts = countsOf(decoding)
+  const asked = decoding.map(({ answer, id, isSampled, tokens }) => rowOf(id, answer, tokens, isSampled))
+  const sampled = await model.decode(asked)
+  const texts: Array<Decoded["texts"][number]> = []
+  const ends: Array<Decoded["ends"][number]> = []
+  for (const [i, { answer, key, tokens }] of decoding.entries()) {
+    answer.decoded += tokens
+    const { reason, text } = take(model, answer, sampled[i])
+    texts.push([key, text])
+    if (reason === undefined) continue
+    ends.push([key, reason, usageOf(answer)])
+    leave(table, key)
+  }
+  const tookMs = performance.now() - sinceMs
+  send({ type: "decoded", ...counts, tookMs, room: roomOf(answers.values(), prefixes), texts, ends })
 }
 
 /** Undefined when it was refused, and said so. */
@@ -115,7 +153,7 @@ function begin(model: Model, job: Job, send: (message: FromWorker) => void): Ans
     }
     const sampler = model.sampler(job, answerTokensMax)
     const text = answerText(stop, stopUntil)
-    return { key, prompt: prompt.tokens, tokens: [], answerTokensMax, text, sampler, decoded: 0 }
+    return { key, prompt: prompt.tokens, tokens: [], answerTokensMax, text, sampler, decoded: 0, cachedTokens: 0 }
   } catch (cause) {
     if (cause instanceof JobRefused) return refuse(cause.part, cause.message)
     const reason = cause instanceof Error ? cause.message : String(cause)
@@ -123,16 +161,47 @@ function begin(model: Model, job: Job, send: (message: FromWorker) => void): Ans
   }
 }
 
-function rowOf({ decoded, prompt, sampler, tokens }: Answer, count: number, isSampled: boolean): DecodeRow {
+/** What its sequence holds. */
+function pastOf({ decoded, prompt, tokens }: Answer): Past {
+  const promptTokens = Math.min(decoded, prompt.length)
+  return { tokens: [...prompt.slice(0, decoded), ...tokens.slice(0, decoded - promptTokens)], promptTokens }
+}
+
+function usageOf({ cachedTokens, prompt, tokens }: Answer): Required<Usage> {
+  return { promptTokens: prompt.length, answerTokens: tokens.length, cachedTokens }
+}
+
+function roomOf(answers: Iterable<Answer>, prefixes: PrefixCache): Room {
+  const room = { usedTokens: 0, reservedTokens: 0, ...prefixes.size() }
+  for (const { answerTokensMax, decoded, prompt } of answers) {
+    room.usedTokens += decoded
+    room.reservedTokens += prompt.length + answerTokensMax
+  }
+  return room
+}
+
+function rowOf(id: number, { decoded, prompt, sampler, tokens }: Answer, count: number, isSampled: boolean): DecodeRow {
   const isPrompt = decoded < prompt.length
   return {
+    id,
     tokens: isPrompt ? prompt.slice(decoded, decoded + count) : tokens.slice(-1),
     position: decoded,
     sampler: isSampled ? sampler : undefined
   }
 }
 
-function take(model: Model, answer: Answer, token: number): { readonly text: string; readonly reason?: EndReason } {
+function countsOf(decoding: ReadonlyArray<{ readonly answer: Answer; readonly tokens: number }>) {
+  const prompts = decoding.filter(({ answer }) => answer.decoded < answer.prompt.length)
+  const sum = (rows: typeof decoding) => rows.reduce((sum, { tokens }) => sum + tokens, 0)
+  return { tokens: sum(decoding), promptTokens: sum(prompts) }
+}
+
+function take(
+  model: Model,
+  answer: Answer,
+  token: number | undefined
+): { readonly text: string; readonly reason?: EndReason } {
+  if (token === undefined) return { text: "" }
   if (model.isEnd(token)) return { text: answer.text.end(), reason: "stop" }
   const text = answer.text.push(model.bytesOf(token, answer.tokens.slice(-detokeniseTokens)))
   answer.tokens.push(token)

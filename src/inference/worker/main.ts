@@ -1,7 +1,9 @@
 /** The process that decodes: node main.ts OPTIONS, started by the server, which it does not outlive. */
 import { setInterval } from "node:timers/promises"
 import { type Loop, openLoop } from "./loop.ts"
-import { type Model, openModel } from "./model.ts"
+import { openModel } from "./model.ts"
+import { openTuner } from "./tuner.ts"
+import { warmUp } from "./warm-up.ts"
 import type { FromWorker, ToWorker, WorkerOptions } from "./wire.ts"
 
 process.on("disconnect", die)
@@ -9,38 +11,59 @@ process.on("disconnect", die)
 if (!process.connected) die()
 
 const options: WorkerOptions = JSON.parse(process.argv[2]!)
-const opened = await openModel(options)
-const model = "what" in opened ? send({ type: "broken", ...opened }) : await warmedUp(opened)
-if (model !== undefined) {
-  const loop = openLoop(model, options, send)
-  process.on("message", (message: ToWorker) => hear(loop, message))
-  send({ type: "ready" })
-  await Promise.race([loop.run(), beat(loop)])
+const nowMs = () => performance.now()
+let loop: Loop | undefined
+const beating = beat()
+const tuner = openTuner(options, nowMs)
+const startedMs = nowMs()
+const model = await openModel(options, tuner)
+if ("what" in model) send({ type: "broken", ...model })
+else {
+  const tokenMs = await warmUp({ ...options, model, tuner, nowMs, loadedMs: nowMs() - startedMs })
+  const { cacheBytesMax = shareOf(process.availableMemory()) } = options
+  const working = openLoop(model, { ...options, cacheBytesMax }, tellAll(send))
+  loop = working
+  process.on("message", (message: ToWorker) => hear(working, message))
+  send({ type: "threads", choices: tuner.choices() })
+  send({ type: "ready", tokenMs })
+  await working.run()
 }
+await beating
 
 /** Not process.exit: it would run destructors while other threads still decode. The group is ours (`detached`). */
 function die(): void {
   process.kill(-process.pid, "SIGKILL")
 }
 
-/** The first decode allocates, and a model that cannot decode shows it here. */
-async function warmedUp(model: Model): Promise<Model> {
-  const sampler = model.sampler({ temperature: 0, seed: 0 }, 1)
-  await model.decode([{ tokens: [0], position: 0, sampler }])
-  sampler.dispose()
-  model.clear(0)
-  return model
+/** Whoever else there is on this machine takes memory as well. */
+function shareOf(freeBytes: number): number {
+  return Math.min(8 * 1024 ** 3, Math.floor(freeBytes / 4))
 }
 
 function hear(loop: Loop, message: ToWorker): void {
   if (message.type === "generate") loop.generate(message.job)
-  else loop.abort(message.key)
+  else if (message.type === "abort") loop.abort(message.key)
+  else loop.forget()
 }
 
 /** While it decodes, its steps are the sign of life: an idle event loop says nothing about a hung decode. */
-async function beat(loop: Loop): Promise<never> {
-  for await (const _ of setInterval(options.heartbeatMs)) if (loop.isIdle()) send({ type: "idle" })
+async function beat(): Promise<never> {
+  for await (const _ of setInterval(options.heartbeatMs)) {
+    if (loop === undefined) send({ type: "loading" })
+    else if (loop.isIdle()) send({ type: "idle" })
+  }
   throw new Error("the interval ended")
+}
+
+/** And tells of the threads whenever their choice is another. */
+function tellAll(tell: (message: FromWorker) => void): (message: FromWorker) => void {
+  let told = tuner.revision()
+  return (message) => {
+    tell(message)
+    if (told === tuner.revision()) return
+    told = tuner.revision()
+    tell({ type: "threads", choices: tuner.choices() })
+  }
 }
 
 function send(message: FromWorker): undefined {

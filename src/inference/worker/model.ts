@@ -2,10 +2,12 @@
 import { scheduler } from "node:timers/promises"
 import { getLlama, LlamaLogLevel } from "node-llama-cpp"
 import type { ChatMessage } from "../engine.ts"
+import { type Copy, copiesOf } from "./copies.ts"
 import { type InternalSampler, type Internals, internalsOf } from "./internals.ts"
 import type { Prompt } from "./prompt.ts"
 import { samplersOf } from "./sampler.ts"
 import { promptsOf } from "./template.ts"
+import { loadOf, type Tuner } from "./tuner.ts"
 import { vocabularyOf } from "./vocabulary.ts"
 import type { Unopened, WorkerOptions } from "./wire.ts"
 
@@ -23,16 +25,27 @@ export interface Model {
   readonly isEnd: (token: number) => boolean
   /** Throws `JobRefused` for what it cannot do. */
   readonly sampler: ReturnType<typeof samplersOf>
-  /** One step. The rows' ids are 0, 1, 2, …; returns the sampled token of each row with a sampler. */
+  /** One step. The rows' ids are a run without a gap; returns the sampled token of each row with a sampler. */
   readonly decode: (rows: ReadonlyArray<DecodeRow>) => Promise<ReadonlyArray<number | undefined>>
+  /** Done with the next step; until then neither sequence may be copied or restored. */
   readonly move: (from: number, to: number) => Promise<void>
   /** Empties a sequence. */
   readonly clear: (id: number) => void
   /** Of one sequence. */
   readonly contextTokens: number
+  /** False where a sequence has to be continued at its end, as of recurrent models. */
+  readonly canCut: boolean
+  /** Leaves a sequence its first `tokens` cells; false where that is impossible. */
+  readonly cut: (id: number, tokens: number) => boolean
+  readonly canCopy: boolean
+  /** Of a sequence of `tokens` cells, into memory; undefined when there is no room. */
+  readonly copy: (id: number, tokens: number) => Promise<Copy | undefined>
+  /** Gives an empty sequence the first `tokens` cells of the copied one; false when that failed. */
+  readonly restore: (copy: Copy, tokens: number, id: number) => Promise<boolean>
 }
 
 export interface DecodeRow {
+  readonly id: number
   readonly tokens: ReadonlyArray<number>
   /** Of its first token in its sequence. */
   readonly position: number
@@ -42,7 +55,7 @@ export interface DecodeRow {
 
 export type Sampler = InternalSampler
 
-export async function openModel(options: WorkerOptions): Promise<Model | Unopened> {
+export async function openModel(options: WorkerOptions, tuner: Tuner): Promise<Model | Unopened> {
   let complaints: ReadonlyArray<string> = []
   const complain = (line: string) => {
     complaints = [...complaints.filter((other) => other !== line), line].slice(-complaintsMax)
@@ -57,14 +70,14 @@ export async function openModel(options: WorkerOptions): Promise<Model | Unopene
   }
   const loaded = await load(options, complain).catch((cause: unknown) => unopened("file", cause))
   if ("what" in loaded) return loaded
-  return await contextOf(options, loaded).catch((cause: unknown) => unopened("room", cause))
+  return await contextOf(options, loaded, tuner).catch((cause: unknown) => unopened("room", cause))
 }
 
 const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
 
 const complaintsMax = 4
 
-async function load({ file, gpu, threads }: WorkerOptions, complain: (line: string) => void) {
+async function load({ coresMax, file, gpu, threads = coresMax }: WorkerOptions, complain: (line: string) => void) {
   // Never compiled and never downloaded here: a server that starts must not need a network.
   const llama = await getLlama({
     gpu,
@@ -79,26 +92,28 @@ async function load({ file, gpu, threads }: WorkerOptions, complain: (line: stri
   return { llama, model, prompt: promptsOf(model) }
 }
 
-async function contextOf(options: WorkerOptions, loaded: Awaited<ReturnType<typeof load>>): Promise<Model> {
-  const { slotsMax, stepTokensMax, threads } = options
+async function contextOf(
+  options: WorkerOptions,
+  loaded: Awaited<ReturnType<typeof load>>,
+  tuner: Tuner
+): Promise<Model> {
+  const { slotsMax, stepTokensMax } = options
   const { llama, model, prompt } = loaded
   const contextTokens = Math.min(options.contextTokens, model.trainContextSize)
   const context = await model.createContext({
     sequences: slotsMax,
     contextSize: contextTokens,
     batchSize: Math.max(stepTokensMax, slotsMax),
-    threads,
     failedCreationRemedy: false
   })
   const internals = internalsOf(llama, model, context)
-  // node-llama-cpp sets them in its own batching only.
-  internals.context.setThreads(threads)
   return {
     ...vocabularyOf(model),
+    ...(await copiesOf(internals)),
     contextTokens,
     prompt,
     sampler: samplersOf(model, internals),
-    decode: decoderOf(internals),
+    decode: decoderOf(internals, tuner),
     move: async (from, to) => {
       await internals.context.copySequenceStateFromOtherSequence(to, from)
       internals.context.disposeSequence(from)
@@ -107,14 +122,19 @@ async function contextOf(options: WorkerOptions, loaded: Awaited<ReturnType<type
   }
 }
 
-function decoderOf({ context }: Internals): Model["decode"] {
+function decoderOf({ context }: Internals, tuner: Tuner): Model["decode"] {
   return async (rows) => {
+    const load = loadOf(rows)
+    // Threads are started for each step, so another number of them costs nothing.
+    context.setThreads(tuner.countFor(load))
     context.initBatch(rows.reduce((sum, { tokens }) => sum + tokens.length, 0))
-    const logits = rows.map(({ position, sampler, tokens }, id) => {
+    const logits = rows.map(({ id, position, sampler, tokens }) => {
       const wanted = sampler === undefined ? [] : [tokens.length - 1]
       return context.addToBatch(id, position, Uint32Array.from(tokens), Uint32Array.from(wanted))[0]
     })
+    const sinceMs = performance.now()
     await context.decodeBatch()
+    tuner.heard(load, performance.now() - sinceMs)
     return await Promise.all(rows.map(({ sampler }, i) => sampler && sampled(context, logits[i]!, sampler)))
   }
 }

@@ -6,8 +6,8 @@
  *       another.
  *   T2. A sequence whose prompt is done has exactly one token in a step.
  *   T3. The rest of the budget goes to the prompts in the order in which they came.
- *   T4. The ids of a step are 0, 1, 2, … without a gap: llama.cpp decodes only such a run together.
- *   T5. A sequence keeps its id unless it has the highest one and a lower is free. No more move than there are gaps.
+ *   T4. The ids of a step are a run without a gap: llama.cpp decodes only such a run together.
+ *   T5. A sequence keeps its id unless there is a gap, and no more move than must: what others hold is overwritten.
  *   T6. A prompt is decoded whole, once, and its last token is in the step that samples the first of its answer.
  *   T7. What was released is in no later step.
  *
@@ -48,10 +48,9 @@ export function empty(slotsMax: number, stepTokensMax: number): Plan {
   return { stepTokensMax: Math.max(stepTokensMax, slotsMax), sequences }
 }
 
-/** Gives it the lowest free id; undefined when there is none. */
-export function admit(plan: Plan, key: number, promptTokens: number): Plan | undefined {
-  const id = plan.sequences.indexOf(undefined)
-  return id < 0 ? undefined : { ...plan, sequences: plan.sequences.with(id, { key, promptLeft: promptTokens }) }
+/** To a free id; `promptLeft` is at least 1. */
+export function admit(plan: Plan, id: number, key: number, promptLeft: number): Plan {
+  return { ...plan, sequences: plan.sequences.with(id, { key, promptLeft }) }
 }
 
 export function release(plan: Plan, key: number): Plan {
@@ -59,7 +58,7 @@ export function release(plan: Plan, key: number): Plan {
 }
 
 export function next(plan: Plan): readonly [Step, Plan] {
-  const { moves, sequences } = compact(plan.sequences)
+  const { first, moves, sequences } = compact(plan.sequences)
   const running = sequences.filter((sequence) => sequence !== undefined)
   let left = plan.stepTokensMax - running.length
   const tokensOf = new Map<number, number>()
@@ -68,30 +67,33 @@ export function next(plan: Plan): readonly [Step, Plan] {
     tokensOf.set(key, 1 + more)
     left -= more
   }
-  const rows = running.map(({ key, promptLeft }, id): Row => {
+  const rows = running.map(({ key, promptLeft }, i): Row => {
     const tokens = tokensOf.get(key)!
-    return { id, key, tokens, isSampled: promptLeft <= tokens }
+    return { id: first + i, key, tokens, isSampled: promptLeft <= tokens }
   })
-  const decoded = rows.map(({ key, tokens }, id) => ({
-    key,
-    promptLeft: Math.max(0, running[id]!.promptLeft - tokens)
-  }))
+  const decoded = rows.map(({ key, tokens }, i) => ({ key, promptLeft: Math.max(0, running[i]!.promptLeft - tokens) }))
   return [
     { moves, rows },
-    { ...plan, sequences: sequences.map((_, id) => decoded[id]) }
+    { ...plan, sequences: sequences.map((_, id) => decoded[id - first]) }
   ]
 }
 
-/** Moves the highest into the lowest gap until there is none. */
+/** Where most of them are already, the others move into the gaps. */
 function compact(sequences: ReadonlyArray<Sequence | undefined>) {
-  const moves: Array<{ readonly from: number; readonly to: number }> = []
+  const ids = [...sequences.keys()]
+  const isTaken = (id: number) => sequences[id] !== undefined
+  const count = ids.filter(isTaken).length
+  const runFrom = (first: number) => ids.slice(first, first + count)
+  const takenFrom = (first: number) => runFrom(first).filter(isTaken).length
+  const starts = ids.slice(0, ids.length - count + 1)
+  const first = starts.reduce((best, start) => (takenFrom(start) > takenFrom(best) ? start : best), 0)
+  const gaps = runFrom(first).filter((id) => !isTaken(id))
+  const outside = ids.filter((id) => isTaken(id) && (id < first || id >= first + count))
+  const moves = outside.map((from, i) => ({ from, to: gaps[i]! }))
   const moved = [...sequences]
-  for (;;) {
-    const to = moved.indexOf(undefined)
-    const from = moved.findLastIndex((sequence) => sequence !== undefined)
-    if (to < 0 || from < to) return { moves, sequences: moved }
-    moves.push({ from, to })
+  for (const { from, to } of moves) {
     moved[to] = moved[from]
     moved[from] = undefined
   }
+  return { first, moves, sequences: moved }
 }

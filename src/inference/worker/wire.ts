@@ -8,9 +8,14 @@ export interface WorkerOptions {
   /** Of one sequence. */
   readonly contextTokens: number
   readonly gpu: "auto" | false
-  readonly threads: number
+  /** No step has more threads. */
+  readonly coresMax: number
+  /** Of each step; left out, they are measured. */
+  readonly threads?: number | undefined
   readonly stepTokensMax: number
   readonly heartbeatMs: number
+  /** Of what is kept of past answers; undefined is a share of the memory that is free once the model is loaded. */
+  readonly cacheBytesMax?: number | undefined
 }
 
 export interface Job extends Sampling {
@@ -34,19 +39,32 @@ export type EndReason = "stop" | "length"
 export type ToWorker =
   | { readonly type: "generate"; readonly job: Job }
   | { readonly type: "abort"; readonly key: number }
+  /** All that is kept of answers that have ended. */
+  | { readonly type: "forget" }
 
 export type FromWorker =
-  /** It decoded a token: work is welcome. */
-  | { readonly type: "ready" }
+  /** It is there, and the model is being loaded. */
+  | { readonly type: "loading" }
+  /** It decoded a token, which took so long: work is welcome. */
+  | { readonly type: "ready"; readonly tokenMs: number }
+  /** How many threads the kinds of steps have, said when that changes. */
+  | { readonly type: "threads"; readonly choices: ReadonlyArray<ThreadChoice> }
   /** It will never work with this file, or never with so many sequences so long. */
   | ({ readonly type: "broken" } & Unopened)
   /** It has nothing to do, and would do it. */
   | { readonly type: "idle" }
-  /** It has a sequence, and its prompt so many tokens. */
-  | { readonly type: "begun"; readonly key: number; readonly promptTokens: number }
+  /** It has a sequence, and its prompt so many tokens, of which the first were decoded before. */
+  | { readonly type: "begun"; readonly key: number; readonly promptTokens: number; readonly cachedTokens: number }
   | Decoded
   | { readonly type: "too-long"; readonly key: number; readonly tokens: number; readonly tokensMax: number }
   | { readonly type: "refused"; readonly key: number; readonly part: RequestPart; readonly reason: string }
+
+/** Steps of answers alone, or with prompts in them, of this many tokens or up to twice as many. */
+export interface ThreadChoice {
+  readonly kind: "decode" | "prefill"
+  readonly tokens: number
+  readonly threads: number
+}
 
 /** Why there is no model: its file, or the room for its sequences. `reason` is llama.cpp's. */
 export interface Unopened {
@@ -59,7 +77,24 @@ export interface Decoded {
   readonly type: "decoded"
   /** Tokens that went in, of prompts and answers. */
   readonly tokens: number
+  /** Those of them that are of prompts. */
+  readonly promptTokens: number
+  /** Until all of it was sampled. */
+  readonly tookMs: number
+  readonly room: Room
   /** What each sequence of the step has to show, which may be nothing. */
   readonly texts: ReadonlyArray<readonly [key: number, text: string]>
-  readonly ends: ReadonlyArray<readonly [key: number, reason: EndReason, usage: Usage]>
+  readonly ends: ReadonlyArray<readonly [key: number, reason: EndReason, usage: Required<Usage>]>
+}
+
+/** What is kept, in tokens and bytes. */
+export interface Room {
+  /** Decoded in the sequences that are in use. */
+  readonly usedTokens: number
+  /** What these may need at most. */
+  readonly reservedTokens: number
+  /** In the sequences that are free. */
+  readonly heldTokens: number
+  readonly copies: number
+  readonly copyBytes: number
 }

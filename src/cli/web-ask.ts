@@ -1,10 +1,23 @@
-/** One GET or HEAD, bounded in time and bytes. `fetch` would refuse ports that engines and callbacks may have. */
+/**
+ * One request, bounded in time and bytes. `fetch` would refuse ports that engines and callbacks may have, and Node's
+ * ends the process with an assertion when a server closes the connection while nobody reads (24.21).
+ */
 import * as http from "node:http"
 import * as https from "node:https"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 
-export interface Got {
+export interface Question {
+  readonly method?: "GET" | "HEAD" | "POST"
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  /** From the question to the end of the answer. */
+  readonly maxMs?: number
+  /** Of the answer; what comes after it is not read. */
+  readonly textMaxBytes?: number
+}
+
+export interface Answer {
   readonly status: number
   /** Its first bytes. */
   readonly text: string
@@ -15,16 +28,15 @@ export interface Got {
 export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly code: string }> {}
 
 export const answerMaxMs = 3_000
-const textMaxBytes = 262_144
+const answerMaxBytes = 262_144
 
-export const get = (
+export const ask = (
   url: string,
-  headers: Readonly<Record<string, string>> = {},
-  method: "GET" | "HEAD" = "GET"
-): Effect.Effect<Got, NoAnswer> =>
-  Effect.callback<Got, NoAnswer>((resume) => {
+  { body, headers, maxMs = answerMaxMs, method = "GET", textMaxBytes = answerMaxBytes }: Question = {}
+): Effect.Effect<Answer, NoAnswer> =>
+  Effect.callback<Answer, NoAnswer>((resume) => {
     const { request } = url.startsWith("https:") ? https : http
-    const sent = request(url, { method, headers: { ...headers, "user-agent": "parley doctor" }, agent: false })
+    const sent = request(url, { method, headers: { ...headers, "user-agent": "parley" }, agent: false })
     sent.on("error", (error) => resume(Effect.fail(new NoAnswer({ code: codeOf(error) }))))
     sent.on("response", (response) => {
       const { headers, statusCode: status = 0 } = response
@@ -40,11 +52,9 @@ export const get = (
       response.on("error", () => undefined)
       response.on("close", done)
     })
-    sent.end()
+    sent.end(body)
     return Effect.sync(() => sent.destroy())
-  }).pipe(
-    Effect.timeoutOrElse({ duration: answerMaxMs, orElse: () => Effect.fail(new NoAnswer({ code: "ETIMEDOUT" })) })
-  )
+  }).pipe(Effect.timeoutOrElse({ duration: maxMs, orElse: () => Effect.fail(new NoAnswer({ code: "ETIMEDOUT" })) }))
 
 /** Where a name has several addresses, what the first of them said. */
 export function codeOf(error: NodeJS.ErrnoException | AggregateError): string {

@@ -1,0 +1,94 @@
+/** What the models and their schedulers say of themselves, as metrics: each sample with the name of its model. */
+import * as Effect from "effect/Effect"
+import type { ServedModel } from "../inference/model-pool.ts"
+import { type ModelStatus, modelStates } from "../inference/model-status.ts"
+import type { Stats } from "../inference/scheduler-stats.ts"
+import type { Metric } from "./metrics.ts"
+import { stepMetrics } from "./step-metrics.ts"
+
+interface Seen {
+  readonly name: string
+  readonly status: ModelStatus
+  readonly stats: Stats
+}
+
+export const modelMetrics = Effect.fnUntraced(function* (
+  models: ReadonlyArray<ServedModel>
+): Effect.fn.Return<ReadonlyArray<Metric>> {
+  const seen = yield* Effect.forEach(models, ({ name, scheduler, status }) =>
+    Effect.all({ name: Effect.succeed(name), status, stats: scheduler.stats })
+  )
+  const steps = seen.flatMap(({ name, stats }) =>
+    stats.steps === undefined ? [] : [{ model: name, steps: stats.steps }]
+  )
+  return [...schedulerMetrics(seen), ...lifeMetrics(seen), ...stepMetrics(steps)]
+})
+
+function schedulerMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
+  const of = (type: Metric["type"], name: string, help: string, read: (stats: Stats) => number): Metric => ({
+    name,
+    help,
+    type,
+    samples: seen.map(({ name, stats }) => ({ labels: { model: name }, value: read(stats) }))
+  })
+  const by = (
+    type: Metric["type"],
+    name: string,
+    help: string,
+    label: string,
+    valuesOf: (stats: Stats) => Readonly<Record<string, number>>
+  ): Metric => ({
+    name,
+    help,
+    type,
+    samples: seen.flatMap(({ name, stats }) =>
+      Object.entries(valuesOf(stats)).map(([key, value]) => ({ labels: { model: name, [label]: key }, value }))
+    )
+  })
+  return [
+    of("gauge", "parley_turns_running", "Turns that have a slot of their model.", ({ running }) => running),
+    by("gauge", "parley_turns_waiting", "Turns that wait for a slot.", "class", ({ waitingOf }) => waitingOf),
+    by("counter", "parley_turns_refused_total", "Turns that the queue refused.", "reason", ({ refused }) => refused),
+    by("counter", "parley_turns_ended_total", "Turns that were admitted, by their end.", "end", ({ ended }) => ended),
+    of("counter", "parley_turns_preempted_total", "Attempts that made way for others.", ({ preempted }) => preempted),
+    of("gauge", "parley_tokens_waiting", "Tokens of the turns that wait.", ({ waitingTokens }) => waitingTokens),
+    of("gauge", "parley_tokens_reserved", reserved, ({ reservedTokens }) => reservedTokens),
+    by("gauge", "parley_service_spread", spread, "class", ({ spreadOf }) => spreadOf),
+    of("counter", "parley_turn_restarts_total", "Attempts begun again, since the start.", ({ restarts }) => restarts)
+  ]
+}
+
+const reserved = "Tokens of the cache that are reserved for running turns."
+const spread = "Weighted tokens between the users who wait that were served most and least."
+
+function lifeMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
+  const of = (type: Metric["type"], name: string, help: string, read: (status: ModelStatus) => number | undefined) => {
+    const samples = seen.flatMap(({ name, status }) => {
+      const value = read(status)
+      return value === undefined ? [] : [{ labels: { model: name }, value }]
+    })
+    return { name, help, type, samples }
+  }
+  return [
+    {
+      name: "parley_model_state",
+      help: "1 for the state that the model is in.",
+      type: "gauge",
+      samples: seen.flatMap(({ name, status }) =>
+        modelStates.map((state) => ({ labels: { model: name, state }, value: Number(state === status.state) }))
+      )
+    },
+    of("gauge", "parley_model_memory_bytes", memory, ({ memoryBytes }) => memoryBytes),
+    of(
+      "gauge",
+      "parley_model_last_request_seconds",
+      lastRequest,
+      ({ lastRequestMs }) => lastRequestMs && lastRequestMs / 1e3
+    ),
+    of("counter", "parley_model_loads_total", "How often it was loaded.", ({ loads }) => loads),
+    of("counter", "parley_model_worker_deaths_total", "How often its worker died.", ({ deaths }) => deaths)
+  ]
+}
+
+const memory = "What the model takes while it is loaded, estimated from its file."
+const lastRequest = "When a request to the model last ended, since the epoch."
