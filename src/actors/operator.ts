@@ -30,9 +30,11 @@ export interface OperationsOptions {
   /** Those that are open. */
   readonly accounts: ReadonlyMap<string, Account>
   readonly configured: ReadonlyArray<string>
+  /** What they keep of a conversation beside the database. */
+  readonly models: ReadonlyArray<{ readonly forget: Effect.Effect<void> }>
 }
 
-export function makeOperations({ accounts, configured, database }: OperationsOptions): Operations {
+export function makeOperations({ accounts, configured, database, models }: OperationsOptions): Operations {
   const oneForgets = Semaphore.makeUnsafe(1)
   return {
     replay: Effect.fn("Operations.replay")(function* (id, operator) {
@@ -51,7 +53,11 @@ export function makeOperations({ accounts, configured, database }: OperationsOpt
       const id = accountOf(conversation)
       const account = accounts.get(id)
       if (account === undefined && configured.includes(id)) return yield* new AccountClosed({ account: id })
-      const work = Effect.flatMap(Clock.currentTimeMillis, (atMs) => forget(database, { conversation, operator, atMs }))
+      const work = Effect.flatMap(Clock.currentTimeMillis, (atMs) =>
+        Effect.tap(forget(database, { conversation, operator, atMs }), () =>
+          Effect.forEach(models, (model) => model.forget, { discard: true })
+        )
+      )
       return yield* oneForgets.withPermit(account === undefined ? work : account.alone(conversation, work))
     })
   }

@@ -133,6 +133,8 @@ export interface Engine {
   readonly trouble: Effect.Effect<string | undefined>
   /** Where it is known what its steps were like. */
   readonly steps?: Effect.Effect<StepStats | undefined>
+  /** What it keeps of prompts and answers that have ended: of whom it is, nobody knows, so all of it goes. */
+  readonly forget?: Effect.Effect<void>
 }
 
 export type EngineError = EngineLost | EngineRefused | EngineBusy | PromptTooLong

@@ -69,7 +69,6 @@ export interface LlamaOptions {
 
 export interface LlamaEngine extends Engine {
   readonly workerPid: Effect.Effect<number | undefined>
-  /** What is kept in memory of answers that have ended: of whom it is, nobody knows, so all of it goes. */
   readonly forget: Effect.Effect<void>
   /** Since it was opened. */
   readonly counts: Effect.Effect<Readonly<Counts>>

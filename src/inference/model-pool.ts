@@ -48,6 +48,8 @@ export interface ServedModel {
   readonly name: string
   readonly scheduler: InferenceScheduler["Service"]
   readonly status: Effect.Effect<ModelStatus>
+  /** What it keeps in memory of prompts and answers that have ended. */
+  readonly forget: Effect.Effect<void>
 }
 
 export interface ModelPool {
@@ -112,7 +114,8 @@ const serve = Effect.fnUntraced(function* (pool: Pool, life: Life) {
       waitOf: (id) => Effect.map(scheduler.waitOf(id), (wait) => waitOf(pool, life, id, wait)),
       stats: scheduler.stats
     },
-    status: Effect.suspend(() => statusOf(life, pool.nowMs()))
+    status: Effect.suspend(() => statusOf(life, pool.nowMs())),
+    forget: Effect.suspend(() => life.engine?.forget ?? Effect.void)
   }
   return served
 })

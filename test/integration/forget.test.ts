@@ -2,8 +2,10 @@
 import { createHash } from "node:crypto"
 import { it } from "@effect/vitest"
 import { Effect } from "effect"
+import OpenAI from "openai"
 import { expect } from "vitest"
-import { openDesk, until } from "./operator-bench.ts"
+import { builtIn } from "../../src/inference/models.ts"
+import { openDesk, token, until } from "./operator-bench.ts"
 
 const id = "webhook/demo/room"
 const hash = createHash("sha256").update(id).digest("hex")
@@ -90,5 +92,23 @@ it.live("one that is being answered, and whose reply is being sent, is stopped f
     ])
     const terms = yield* desk.sql("select term, count from tally order by term")
     expect(terms.map(({ count, term }) => `${term} ${count}`)).toEqual(["accepted 3", "answered 2", "ignored 1"])
+  })
+)
+
+it.live("what the model's worker keeps of it in memory goes too", () =>
+  Effect.gen(function* () {
+    const desk = yield* openDesk("take", builtIn.file)
+    yield* desk.write("room", "event-1", "my name is ann")
+    yield* until(desk.sql(delivered), (rows) => rows.length === 1)
+    const client = new OpenAI({ baseURL: `${desk.address}/v1`, apiKey: token })
+    const messages = [{ role: "user" as const, content: "How do I connect a webhook, and what is a dead letter?" }]
+    const cachedTokens = Effect.promise(async () => {
+      const { usage } = await client.chat.completions.create({ model: "default", messages, max_tokens: 4 })
+      return usage?.prompt_tokens_details?.cached_tokens ?? 0
+    })
+    yield* cachedTokens
+    expect(yield* cachedTokens).toBeGreaterThan(0)
+    expect((yield* desk.type("forget", id, "--yes")).code).toBe(0)
+    expect(yield* cachedTokens).toBe(0)
   })
 )

@@ -36,7 +36,8 @@ export interface Desk {
 // What a command prints is looked at, not computed with.
 export type Json = Readonly<Record<string, never>>
 
-export const openDesk = Effect.fn("openDesk")(function* (fate: Fate) {
+/** Without a file the model is a scripted server. */
+export const openDesk = Effect.fn("openDesk")(function* (fate: Fate, file?: string) {
   const url = yield* withDatabase
   const model = yield* Effect.acquireRelease(
     Effect.promise(() => startModelServer()),
@@ -47,7 +48,7 @@ export const openDesk = Effect.fn("openDesk")(function* (fate: Fate) {
   const yaml = `channels:
   - { kind: webhook, account: demo, secret: "${secret}", callback: "${callback.url}" }
 `
-  const environment = { PARLEY_MODEL: model.url, PARLEY_TOKEN: token }
+  const environment = { PARLEY_MODEL: file ?? model.url, PARLEY_TOKEN: token }
   const main = startMain({ yaml, env: { ...environment, DATABASE_URL: url } })
   const address = yield* Effect.promise(() => main.ready())
   const { port } = new URL(address)
