@@ -146,6 +146,10 @@ const Webhook = Schema.Struct({
   )
 }).annotate({ expected: "a map that describes a channel" })
 
+/** More are a matter for a load balancer. */
+const serversMax = 64
+const addresses = `a list of 1 to ${serversMax} addresses`
+
 const modelName = setting(slug, "default", "Its name in /v1/models.")
 const keepAliveWords = "a time such as `10m` or `90s`, `0`, or `always`"
 const keepAlive = Schema.Union([
@@ -189,16 +193,24 @@ const LlamaModel = Schema.Struct({
 const OpenAiModel = Schema.Struct({
   name: modelName,
   engine: Schema.Literal("openai").annotate({ description: "A server that speaks OpenAI's protocol." }),
-  baseUrl: webAddress.annotate({ description: "Its address, including /v1." }),
+  baseUrl: Schema.optionalKey(webAddress.annotate({ description: "Its address, including /v1." })),
+  baseUrls: Schema.optionalKey(
+    Schema.Array(webAddress)
+      .check(Schema.isMinLength(1, { expected: addresses }), Schema.isMaxLength(serversMax, { expected: addresses }))
+      .annotate({
+        expected: addresses,
+        description: "Instead of baseUrl: the addresses of several servers with the same model and key."
+      })
+  ),
   apiKey: Schema.optionalKey(key("Its API key: best as $" + "{NAME}, from the environment.")),
   model: Schema.optionalKey(
     text("a name", (value) => value !== "").annotate({ description: "The name of the model at that server." })
   ),
-  slots: setting(whole(1, 10_000), 16, "Turns that it is given at the same time."),
+  slots: setting(whole(1, 10_000), 16, "Turns that a server is given at the same time, at most."),
   sampling: modelSampling,
   cacheTokens: Schema.optionalKey(
     whole(1000, 1_000_000_000).annotate({
-      description: "Tokens that its cache holds: turns wait that would have it throw others out."
+      description: "Tokens that a server's cache holds: turns wait that would have it throw others out."
     })
   )
 })

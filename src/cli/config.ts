@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import { builtIn } from "../inference/models.ts"
 import { type ConfigDocument, type Environment, type Path, readDocument } from "./config-document.ts"
 import { nameOf, type Origin, printable, problemsOf } from "./config-problems.ts"
-import { type Config, ConfigFile } from "./config-schema.ts"
+import { type Config, ConfigFile, type ModelConfig } from "./config-schema.ts"
 import { isLoopbackHost } from "./loopback-host.ts"
 
 export interface ConfigInput {
@@ -174,6 +174,24 @@ function contradictionsOf(config: Config, originOf: (path: Path) => Origin): Rea
       "models",
       "name",
       config.models.map(({ name }) => name)
-    )
+    ),
+    ...config.models.flatMap((model, index) => addressTrouble(model, ["models", index], at))
   ]
+}
+
+function addressTrouble(model: ModelConfig, path: Path, at: (path: Path) => string): ReadonlyArray<string> {
+  if (model.engine === "llama") return []
+  const { baseUrl, baseUrls } = model
+  if (baseUrl === undefined && baseUrls === undefined) {
+    return [`${at(path)}: \`baseUrl\` is missing: expected the address of a server, such as http://127.0.0.1:8000/v1`]
+  }
+  if (baseUrl !== undefined && baseUrls !== undefined) {
+    return [`${at([...path, "baseUrls"])}: there is a \`baseUrl\` as well: put all addresses into \`baseUrls\``]
+  }
+  return repeatedUrls(baseUrls ?? []).map((nth) => `${at([...path, "baseUrls", nth])}: this address is there twice`)
+}
+
+function repeatedUrls(urls: ReadonlyArray<string>): ReadonlyArray<number> {
+  const plain = urls.map((url) => new URL(url).href.replace(/\/$/, ""))
+  return plain.flatMap((url, index) => (plain.indexOf(url) === index ? [] : [index]))
 }

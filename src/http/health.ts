@@ -14,9 +14,22 @@ export interface Health {
 }
 
 /** Times as in RFC 3339. */
-export interface ModelHealth extends Omit<ModelStatus, "sinceMs" | "lastRequestMs"> {
+export interface ModelHealth extends Omit<ModelStatus, "sinceMs" | "lastRequestMs" | "servers"> {
   readonly since: string
   readonly lastRequest?: string
+  /** Where other servers run it. */
+  readonly servers?: ReadonlyArray<ServerHealth>
+}
+
+export interface ServerHealth {
+  readonly server: string
+  /** "up", or why it is not. */
+  readonly state: string
+  /** ISO 8601: since when it is so. */
+  readonly since: string
+  readonly inFlight: number
+  /** How many requests it is given at once, as learned from it. */
+  readonly limit: number
 }
 
 /** Live: the process answers. Ready: an event that comes now is accepted and a model would answer it. */

@@ -1,5 +1,6 @@
 /** What the models and their schedulers say of themselves, as metrics: each sample with the name of its model. */
 import * as Effect from "effect/Effect"
+import type { ServerStatus } from "../inference/engine.ts"
 import type { ServedModel } from "../inference/model-pool.ts"
 import { type ModelStatus, modelStates } from "../inference/model-status.ts"
 import type { Stats } from "../inference/scheduler-stats.ts"
@@ -21,7 +22,7 @@ export const modelMetrics = Effect.fnUntraced(function* (
   const steps = seen.flatMap(({ name, stats }) =>
     stats.steps === undefined ? [] : [{ model: name, steps: stats.steps }]
   )
-  return [...schedulerMetrics(seen), ...lifeMetrics(seen), ...stepMetrics(steps)]
+  return [...schedulerMetrics(seen), ...lifeMetrics(seen), ...serverMetrics(seen), ...stepMetrics(steps)]
 })
 
 function schedulerMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
@@ -54,6 +55,7 @@ function schedulerMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
     of("gauge", "parley_tokens_waiting", "Tokens of the turns that wait.", ({ waitingTokens }) => waitingTokens),
     of("gauge", "parley_tokens_reserved", reserved, ({ reservedTokens }) => reservedTokens),
     by("gauge", "parley_service_spread", spread, "class", ({ spreadOf }) => spreadOf),
+    of("gauge", "parley_slots", "Turns that the model takes at once.", ({ slots }) => slots),
     of("counter", "parley_turn_restarts_total", "Attempts begun again, since the start.", ({ restarts }) => restarts)
   ]
 }
@@ -87,6 +89,23 @@ function lifeMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
     ),
     of("counter", "parley_model_loads_total", "How often it was loaded.", ({ loads }) => loads),
     of("counter", "parley_model_worker_deaths_total", "How often its worker died.", ({ deaths }) => deaths)
+  ]
+}
+
+function serverMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
+  const all = seen.flatMap(({ name, status }) => (status.servers ?? []).map((server) => ({ name, server })))
+  if (all.length === 0) return []
+  const each = (name: string, help: string, read: (server: ServerStatus) => number): Metric => {
+    const samples = all.map((one) => ({
+      labels: { model: one.name, server: one.server.server },
+      value: read(one.server)
+    }))
+    return { name, help, type: "gauge", samples }
+  }
+  return [
+    each("parley_server_up", "Whether a server of the model answers.", ({ isUp }) => Number(isUp)),
+    each("parley_server_in_flight", "Turns that a server of the model has.", ({ inFlight }) => inFlight),
+    each("parley_server_limit", "Turns that a server is given at once, as learned.", ({ limit }) => limit)
   ]
 }
 

@@ -1,11 +1,12 @@
 /** What the operator is shown, read from the running parts. */
 import * as Effect from "effect/Effect"
 import type { Account } from "../actors/account.ts"
+import type { ServerStatus } from "../inference/engine.ts"
 import type { ModelPool } from "../inference/model-pool.ts"
 import type { ModelStatus } from "../inference/model-status.ts"
 import { census, outboxCensus, terms } from "../store/census.ts"
 import type { Database } from "../store/database.ts"
-import type { Health, ModelHealth } from "./health.ts"
+import type { Health, ModelHealth, ServerHealth } from "./health.ts"
 import { type Metric, textOf } from "./metrics.ts"
 import { modelMetrics } from "./model-metrics.ts"
 
@@ -35,13 +36,18 @@ export const healthOf = Effect.fn("healthOf")(function* (observed: Observed): Ef
   return { ready, durability, parts, models: models.map(healthOfModel) }
 })
 
-function healthOfModel({ lastRequestMs, sinceMs, ...status }: ModelStatus): ModelHealth {
+function healthOfModel({ lastRequestMs, servers = [], sinceMs, ...status }: ModelStatus): ModelHealth {
   const timeOf = (ms: number) => new Date(ms).toISOString()
   return {
     ...status,
     since: timeOf(sinceMs),
-    ...(lastRequestMs !== undefined && { lastRequest: timeOf(lastRequestMs) })
+    ...(lastRequestMs !== undefined && { lastRequest: timeOf(lastRequestMs) }),
+    ...(servers.length > 0 && { servers: servers.map(healthOfServer) })
   }
+}
+
+function healthOfServer({ inFlight, limit, server, sinceMs, trouble = "up" }: ServerStatus): ServerHealth {
+  return { server, state: trouble, since: new Date(sinceMs).toISOString(), inFlight, limit }
 }
 
 /** Without a database there are no counts: the gauges of this process are shown alone. */

@@ -116,8 +116,10 @@ export type Token =
 
 export interface Engine {
   readonly name: string
-  /** How many requests it decodes together. */
+  /** How many requests it decodes together, at most. */
   readonly slotsMax: number
+  /** How many it takes now, and again whenever that changes; left out, always `slotsMax`. One reader. */
+  readonly slots?: Stream.Stream<number>
   /** Of one sequence, prompt and answer; left out where it is not known. */
   readonly contextTokens?: number
   /** Of all sequences together; left out, each may have all of its own. */
@@ -133,8 +135,23 @@ export interface Engine {
   readonly trouble: Effect.Effect<string | undefined>
   /** Where it is known what its steps were like. */
   readonly steps?: Effect.Effect<StepStats | undefined>
+  /** Of the servers that it asks, where it asks any. */
+  readonly servers?: Effect.Effect<ReadonlyArray<ServerStatus>>
   /** What it keeps of prompts and answers that have ended: of whom it is, nobody knows, so all of it goes. */
   readonly forget?: Effect.Effect<void>
+}
+
+export interface ServerStatus {
+  /** Its address, without anything secret. */
+  readonly server: string
+  readonly isUp: boolean
+  /** When it came up, or went down. */
+  readonly sinceMs: number
+  /** Why it is down. */
+  readonly trouble?: string
+  readonly inFlight: number
+  /** How many it may have in flight, as learned from it. */
+  readonly limit: number
 }
 
 export type EngineError = EngineLost | EngineRefused | EngineBusy | PromptTooLong

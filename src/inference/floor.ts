@@ -50,6 +50,12 @@ export function startNext({ clock, lost, schedule }: Floor): void {
   for (const { request } of started) Deferred.doneUnsafe(request.start, Effect.void)
 }
 
+/** The engine takes so many from now on. */
+export function resize(floor: Floor, slots: number): void {
+  Schedule.resize(floor.schedule, slots)
+  startNext(floor)
+}
+
 /** A second time it changes nothing: first at the end of the engine's work, then at the end of the reader's. */
 export function leave(floor: Floor, ticket: Ticket, end: Schedule.End): void {
   if (floor.tickets.get(ticket.request.id) === ticket) floor.tickets.delete(ticket.request.id)
@@ -57,11 +63,24 @@ export function leave(floor: Floor, ticket: Ticket, end: Schedule.End): void {
   startNext(floor)
 }
 
+/** It has left its slot, and waits again. */
+export function makeWay(floor: Floor, ticket: Ticket): void {
+  begin(ticket)
+  Schedule.giveWay(floor.schedule, ticket)
+  startNext(floor)
+}
+
+/** Of its next attempt nobody has been told anything. */
+export function begin({ request }: Ticket): void {
+  request.start = Deferred.makeUnsafe()
+  request.stop = Deferred.makeUnsafe()
+}
+
 export function waitOf({ pace, schedule, tickets }: Floor, id: string): Wait | undefined {
   const ticket = tickets.get(id)
   const ahead = ticket && placeOf(schedule, ticket)
   if (ahead === undefined) return undefined
-  return { ahead, waitMs: Math.round(turnsWaitMs(pace, schedule.limits.slotsMax, ahead + 1)) }
+  return { ahead, waitMs: Math.round(turnsWaitMs(pace, schedule.slots, ahead + 1)) }
 }
 
 const retryAfterMinMs = 1_000
@@ -69,10 +88,7 @@ const retryAfterMaxMs = 60_000
 
 /** How long those who wait are expected to take. */
 export function retryAfterMsOf({ pace, schedule }: Floor, reason: Schedule.Refusal): number {
-  const { limits, waiting, waitingTokens } = schedule
-  const expectedMs =
-    reason === "count"
-      ? turnsWaitMs(pace, limits.slotsMax, waiting)
-      : tokensWaitMs(pace, limits.slotsMax, waitingTokens)
+  const { slots, waiting, waitingTokens } = schedule
+  const expectedMs = reason === "count" ? turnsWaitMs(pace, slots, waiting) : tokensWaitMs(pace, slots, waitingTokens)
   return Math.round(Math.min(Math.max(expectedMs, retryAfterMinMs), retryAfterMaxMs))
 }

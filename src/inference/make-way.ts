@@ -8,7 +8,7 @@ import type { Request, Schedule, Ticket } from "./schedule.ts"
 export function inTheWayOf<R extends Request>(schedule: Schedule<R>, next: Ticket<R>): ReadonlyArray<Ticket<R>> {
   const { lanes, limits, reservedTokens, running, young } = schedule
   if (young.size === 0 || next.deaths > 0 || next.account.lane !== lanes.interactive) return []
-  let slots = limits.slotsMax - running.size
+  let slots = schedule.slots - running.size
   let tokens = limits.cacheTokensMax - reservedTokens - next.tokens
   const hasRoom = () => slots > 0 && tokens >= 0
   const all = [...running]

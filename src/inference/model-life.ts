@@ -143,8 +143,15 @@ export function engineOf(life: Life, nowMs: () => number, changed: () => void): 
     generate: (request) => Stream.unwrap(generate(life, request, nowMs, changed)),
     isReady: Effect.suspend(() => life.engine?.isReady ?? Effect.succeed(true)),
     trouble: Effect.suspend(() => life.engine?.trouble ?? Effect.undefined),
-    steps: Effect.suspend(() => life.engine?.steps ?? Effect.undefined)
+    steps: Effect.suspend(() => life.engine?.steps ?? Effect.undefined),
+    slots: slotsOf(life)
   }
+}
+
+/** Of one engine after another, as each is loaded; what one says ends when it is unloaded. */
+function slotsOf(life: Life): Stream.Stream<number> {
+  const next = Effect.map(life.gate.await, () => life.engine?.slots ?? Stream.never)
+  return Stream.forever(Stream.unwrap(next))
 }
 
 const generate = Effect.fnUntraced(function* (

@@ -1,6 +1,7 @@
 /** What a model of the pool says of itself, to an operator. */
 import * as Effect from "effect/Effect"
 import * as Breaker from "./breaker.ts"
+import type { ServerStatus } from "./engine.ts"
 import type { Life } from "./model-life.ts"
 
 /**
@@ -34,6 +35,8 @@ export interface ModelStatus {
   /** Of its worker, since the server started. */
   readonly deaths: number
   readonly loads: number
+  /** Of the servers that run it, where others do. */
+  readonly servers?: ReadonlyArray<ServerStatus>
   /** A request that comes now would be answered, after loading it if need be. */
   readonly isUsable: boolean
 }
@@ -41,6 +44,7 @@ export interface ModelStatus {
 export const statusOf = Effect.fnUntraced(function* (life: Life, nowMs: number): Effect.fn.Return<ModelStatus> {
   const { bytes, deaths, lastRequestMs, loads, model, sinceMs } = life
   const { state, why } = yield* stateOf(life, nowMs)
+  const servers = yield* life.engine?.servers ?? Effect.undefined
   const isFirstLoad = loads === 0 && model.keepAliveMs === Number.POSITIVE_INFINITY
   return {
     name: model.name,
@@ -51,6 +55,7 @@ export const statusOf = Effect.fnUntraced(function* (life: Life, nowMs: number):
     ...(lastRequestMs !== undefined && { lastRequestMs }),
     deaths,
     loads,
+    ...(servers && { servers }),
     isUsable: isServing[state] && !(isFirstLoad && (state === "cold" || state === "loading"))
   }
 })

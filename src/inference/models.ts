@@ -31,9 +31,12 @@ export interface LlamaSpec {
 export interface OpenaiSpec {
   readonly name: string
   readonly engine: "openai"
-  readonly baseUrl: string
+  /** One of these two. Several serve the same model, with the same key. */
+  readonly baseUrl?: string | undefined
+  readonly baseUrls?: ReadonlyArray<string> | undefined
   readonly apiKey?: Redacted.Redacted | undefined
   readonly model?: string | undefined
+  /** Of each server, as its cache is. */
   readonly slots: number
   readonly cacheTokens?: number | undefined
 }
@@ -55,15 +58,20 @@ export const builtIn: LlamaSpec = {
 
 /** What the pool makes of it. The first is the default, which is kept for ever unless it is configured otherwise. */
 export function pooledModel(spec: ModelSpec, isFirst: boolean): PooledModel {
-  const { name, slots: slotsMax, ...sizes } = spec
+  const { name, slots, ...sizes } = spec
+  const servers = spec.engine === "openai" ? baseUrlsOf(spec).length : 1
   return {
     name,
-    slotsMax,
-    ...roomOf(sizes),
+    slotsMax: slots * servers,
+    ...roomOf(sizes, servers),
     keepAliveMs: keepAliveMsOf(spec, isFirst),
     need: spec.engine === "openai" ? Effect.succeed({ bytes: 0, isDoubtful: false }) : needOf(spec),
     open: (watch) => openSpec(spec, watch)
   }
+}
+
+export function baseUrlsOf({ baseUrl, baseUrls = [] }: OpenaiSpec): ReadonlyArray<string> {
+  return baseUrl === undefined ? baseUrls : [baseUrl]
 }
 
 const keepAliveDefaultMs = 600_000
@@ -97,18 +105,18 @@ interface Sizes {
 }
 
 /** Each sequence of a worker of ours has its context to itself. */
-function roomOf({ cacheTokens, contextTokens }: Sizes) {
+function roomOf({ cacheTokens, contextTokens }: Sizes, servers: number) {
   if (contextTokens !== undefined) return { contextTokens }
-  return cacheTokens === undefined ? {} : { cacheTokensMax: cacheTokens }
+  return cacheTokens === undefined ? {} : { cacheTokensMax: cacheTokens * servers }
 }
 
 /** `watch` is told of each worker that comes or goes. */
 export function openSpec(spec: ModelSpec, watch?: (event: WorkerEvent) => void): OpenEngine {
   if (spec.engine === "openai") {
-    const { apiKey, baseUrl, model, name, slots } = spec
+    const { apiKey, model, name, slots } = spec
     return openOpenai({
       name,
-      baseUrl,
+      baseUrls: baseUrlsOf(spec),
       slotsMax: slots,
       ...openaiLimits,
       ...(apiKey && { apiKey: Redacted.value(apiKey) }),

@@ -12,6 +12,7 @@ import {
   type FinishReason,
   type InferenceRequest,
   PromptTooLong,
+  type RequestPart,
   type Shape,
   type Token,
   type ToolUse,
@@ -137,9 +138,11 @@ export function tokensOf(answer: Answer, { data, event }: SseEvent): Result.Resu
   const said: ReadonlyArray<Token> =
     typeof content === "string" && content !== "" ? [{ type: "text", text: content }] : []
   const called = Array.isArray(tool_calls) ? tool_calls.flatMap((delta) => callOf(answer, delta)) : []
-  const tokens = [...said, ...called]
-  if (tokens.length === 0) return Result.succeed(reasoning ? [{ type: "progress" }] : [])
-  answer.deltas++
+  const tokens: Array<Token> = [...said, ...called]
+  const thought = typeof reasoning === "string" ? reasoning : ""
+  if (tokens.length > 0) answer.deltas++
+  else if (thought !== "") tokens.push({ type: "progress" })
+  answer.textChars += thought.length
   for (const token of tokens) answer.textChars += charsOf(token)
   if (answer.textChars <= answer.textMaxChars) return Result.succeed(tokens)
   answer.reason = "length"
@@ -183,10 +186,11 @@ export function finishOf(answer: Answer): Result.Result<Token, EngineLost> {
 /** `retryAfter` is the header: seconds or an HTTP date (RFC 9110, §10.2.3). */
 export function errorOf(status: number, retryAfter: string | undefined, body: string, nowMs: number): EngineError {
   if (status === 429 || status === 503) return new EngineBusy({ retryAfterMs: retryAfterMsOf(retryAfter, nowMs) })
-  const { message, tooLong } = problemOf(body)
+  const { message, part, tooLong } = problemOf(body)
   if (tooLong) return tooLong
   const reason = `The model server answered ${status}${message && `: ${message}`}`
-  return status >= 500 || status === 408 ? new EngineLost({ reason }) : new EngineRefused({ reason })
+  if (status >= 500 || status === 408) return new EngineLost({ reason })
+  return new EngineRefused({ reason, ...(part && { part }) })
 }
 
 /** Where a busy server does not say when. */
@@ -205,21 +209,43 @@ function errorWithin(data: string): EngineError {
   return tooLong ?? new EngineLost({ reason: `The model server broke off the answer${message && `: ${message}`}` })
 }
 
+interface Problem {
+  readonly message: string
+  readonly part?: RequestPart
+  readonly tooLong?: PromptTooLong
+}
+
 /** OpenAI and llama-server put an object under `error`, Ollama a string; older vLLM has `message` at the top. */
-function problemOf(body: string): { readonly message: string; readonly tooLong?: PromptTooLong } {
+function problemOf(body: string): Problem {
   const { error, message: outer } = Result.getOrElse(decodeProblem(body), () => ({ error: undefined, message: body }))
-  const inner = typeof error === "object" ? error : { message: error ?? outer }
+  const inner = typeof error === "object" ? error : { message: error ?? outer, param: undefined }
   const message = (inner.message ?? "").slice(0, messageMaxChars)
   const kinds: ReadonlyArray<unknown> = [inner.code, inner.type]
   const isTooLong =
     kinds.includes("context_length_exceeded") ||
     kinds.includes("exceed_context_size_error") ||
     message.includes("maximum context length")
-  if (!isTooLong) return { message }
+  const part = partOf(inner.param)
+  if (!isTooLong) return { message, ...(part && { part }) }
   // "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens."
   const [tokensMax = 0, tokens = 0] = (message.match(/\d+(?= (input )?tokens)/g) ?? []).map(Number)
   const { n_ctx = tokensMax, n_prompt_tokens = tokens } = inner
   return { message, tooLong: new PromptTooLong({ tokens: n_prompt_tokens, tokensMax: n_ctx }) }
+}
+
+const partsOfFields: Readonly<Record<string, RequestPart>> = {
+  messages: "messages",
+  logit_bias: "logitBias",
+  response_format: "shape",
+  grammar: "grammar",
+  tools: "tools",
+  tool_choice: "tools"
+}
+
+/** What a server finds wrong is a field, or a path into one: `messages[2].content`. */
+function partOf(param: unknown): RequestPart | undefined {
+  const field = typeof param === "string" ? /^\w+/.exec(param)?.[0] : undefined
+  return field === undefined || !Object.hasOwn(partsOfFields, field) ? undefined : partsOfFields[field]
 }
 
 /** One of many a second, so by hand: a schema takes ten times as long. What is not of its form is not there. */
@@ -261,6 +287,7 @@ const decodeProblem = Schema.decodeUnknownResult(
             message: Schema.optional(Schema.String),
             code: Schema.optional(Schema.Unknown),
             type: Schema.optional(Schema.Unknown),
+            param: Schema.optional(Schema.Unknown),
             n_prompt_tokens: Schema.optional(Schema.Number),
             n_ctx: Schema.optional(Schema.Number)
           })

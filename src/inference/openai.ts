@@ -1,71 +1,61 @@
-/** The engine that is another server: llama-server, vLLM, Ollama, whatever speaks OpenAI's chat completions. */
-
-import * as Http from "node:http"
-import * as Https from "node:https"
+/**
+ * The engine that is other servers: llama-server, vLLM, Ollama, whatever speaks OpenAI's chat completions.
+ *
+ *   O1. A request is at one server at a time. It goes on to another only while nothing of an answer was said, and only
+ *       to one that it was not at; two answers are never spliced.
+ *   O2. A server that was sent it and died may have died of it: it goes on from one such death, and from the second on
+ *       it is `EngineLost`, so that the scheduler counts it (S7).
+ *   O3. No server has more in flight than its limit. Who finds all full waits, the oldest first.
+ */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
-import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { slotsOf } from "./aimd-limit.ts"
+import { demandOf } from "./demand.ts"
 import {
   type Engine,
   EngineBroken,
+  EngineBusy,
   type EngineError,
-  EngineLost,
-  EngineRefused,
   type InferenceRequest,
-  type OpenEngine,
-  type Token
+  type OpenEngine
 } from "./engine.ts"
-import { type Answer, bodyOf, emptyAnswer, errorOf, finishOf, tokensOf } from "./openai-wire.ts"
-import { readSse, type SseReader, sseReader } from "./sse.ts"
+import { type Candidate, choose, slotsOfAll } from "./least-loaded.ts"
+import { converse, type Ending, type Question, type Tokens } from "./openai-call.ts"
+import { fail, openServer, probe, type Server, type ServerOptions, statusOf } from "./openai-server.ts"
+import { bodyOf } from "./openai-wire.ts"
 
-export interface OpenaiOptions {
+export interface OpenaiOptions extends ServerOptions {
   readonly name: string
-  /** As OpenAI's clients take it: with `/v1`. */
-  readonly baseUrl: string
-  readonly apiKey?: string
-  readonly model?: string
-  /** Requests we have in flight there; the server should have as many slots. */
-  readonly slotsMax: number
-  readonly connectMaxMs: number
-  /** From the connection to the first text: as long as the longest prompt may take, in the server's queue too. */
-  readonly firstTokenMaxMs: number
-  readonly nextTokenMaxMs: number
-  /** The server's context, when it does not cut long histories itself. */
-  readonly contextTokens?: number
+  /** At least one; each as OpenAI's clients take it: with `/v1`. All of them serve the same model. */
+  readonly baseUrls: ReadonlyArray<string>
 }
 
-/** A line holds a delta, or a whole answer of a server that does not stream well. */
-const lineMaxChars = 262_144
-const errorBodyMaxBytes = 65_536
-/** For the last bytes after `[DONE]`, so that the connection can be used again. */
-const drainMaxMs = 1_000
+/** However long a server says that it is full: its room is asked for again. */
+const restMaxMs = 60_000
+/** A server that was sent a request and died before it said anything may be followed by so many others. */
+const deathsMax = 1
 
-type Tokens = Queue.Queue<Token, EngineError | Cause.Done>
-
-interface Server {
-  readonly options: OpenaiOptions
-  readonly address: URL
-  readonly agent: Http.Agent
+interface Pool {
+  readonly servers: ReadonlyArray<Server>
   readonly clock: Clock.Clock
-  /** Why it is believed to be out of reach; asked again by `isReady`. */
-  trouble: string | undefined
+  readonly scope: Scope.Scope
+  readonly waiting: Set<Seat>
+  /** The last number of slots, until it is read. */
+  readonly slots: Queue.Queue<number, Cause.Done>
+  slotsTold: number
+  choices: number
 }
 
-interface Call {
-  readonly server: Server
-  readonly tokens: Tokens
-  readonly body: string
-  readonly answer: Answer
-  readonly reader: SseReader
-  request: Http.ClientRequest | undefined
-  response: Http.IncomingMessage | undefined
-  isResent: boolean
-  /** When silence becomes a loss. */
-  dueMs: number
-  isSettled: boolean
+/** A place at a server, or in front of all. */
+interface Seat {
+  readonly tried: ReadonlySet<Server>
+  readonly given: Deferred.Deferred<Server | EngineBusy>
+  server: Server | undefined
 }
 
 /**
@@ -74,202 +64,161 @@ interface Call {
  * undici 50, but that is a package).
  */
 export const openOpenai = Effect.fnUntraced(function* (options: OpenaiOptions) {
-  const address = yield* addressOf(options)
-  const { Agent } = address.protocol === "https:" ? Https : Http
-  const agent = yield* Effect.acquireRelease(
-    Effect.sync(() => new Agent({ keepAlive: true, maxFreeSockets: options.slotsMax })),
-    (agent) => Effect.sync(() => agent.destroy())
+  const addresses = yield* Effect.forEach(options.baseUrls, (baseUrl) => addressOf(options.name, baseUrl))
+  const servers: Array<Server> = []
+  const slots = yield* Effect.acquireRelease(Queue.sliding<number, Cause.Done>(1), (queue) =>
+    Effect.sync(() => Queue.endUnsafe(queue))
   )
-  const server: Server = { options, address, agent, clock: yield* Clock.Clock, trouble: undefined }
+  const pool: Pool = {
+    ...{ servers, clock: yield* Clock.Clock, scope: yield* Scope.Scope, waiting: new Set(), choices: 0 },
+    ...{ slots, slotsTold: 0 }
+  }
+  for (const address of addresses) servers.push(yield* openServer(address, options, () => seat(pool)))
+  seat(pool)
   const engine: Engine = {
     name: options.name,
-    slotsMax: options.slotsMax,
-    generate: (request) => Stream.callback((tokens: Tokens) => converse(server, request, tokens)),
-    isReady: Effect.suspend(() => (server.trouble === undefined ? Effect.succeed(true) : probe(server))),
-    trouble: Effect.sync(() => server.trouble)
+    slotsMax: options.slotsMax * servers.length,
+    slots: Stream.fromQueue(pool.slots),
+    generate: (request) => Stream.callback((tokens: Tokens) => generate(pool, request, tokens)),
+    isReady: Effect.suspend(() => (servers.some(isUp) ? Effect.succeed(true) : probeAll(servers))),
+    trouble: Effect.sync(() => (servers.some(isUp) ? undefined : servers.map(troubleOf).join(" "))),
+    servers: Effect.sync(() => servers.map(statusOf))
   }
   return engine
 }) satisfies (options: OpenaiOptions) => OpenEngine
 
-function addressOf({ baseUrl, name }: OpenaiOptions): Effect.Effect<URL, EngineBroken> {
+function addressOf(model: string, baseUrl: string): Effect.Effect<URL, EngineBroken> {
   const address = URL.parse(baseUrl)
   if (address?.protocol === "http:" || address?.protocol === "https:") return Effect.succeed(address)
   const reason = "Its baseUrl is no http or https address; it should look like http://127.0.0.1:9000/v1."
-  return Effect.fail(new EngineBroken({ model: name, reason }))
+  return Effect.fail(new EngineBroken({ model, reason }))
 }
 
-/** Lasts as long as the stream: it is the watch over the silence of the server. */
-const converse = Effect.fnUntraced(function* (server: Server, request: InferenceRequest, tokens: Tokens) {
-  const { clock, options } = server
-  const call: Call = {
-    server,
-    tokens,
-    body: bodyOf(request, options),
-    answer: emptyAnswer(request),
-    reader: sseReader(lineMaxChars),
-    request: undefined,
-    response: undefined,
-    isResent: false,
-    dueMs: clock.currentTimeMillisUnsafe() + options.connectMaxMs,
-    isSettled: false
-  }
-  yield* Effect.acquireRelease(
-    Effect.sync(() => send(call)),
-    () => Effect.sync(() => hangUp(call))
-  )
-  for (;;) {
-    const leftMs = call.dueMs - clock.currentTimeMillisUnsafe()
-    if (leftMs <= 0) return lose(call, "was silent for too long")
-    // A connection or a first text may come meanwhile, and bring the end of patience nearer.
-    yield* Effect.sleep(Math.min(leftMs, options.firstTokenMaxMs, options.nextTokenMaxMs))
+const isUp = ({ trouble }: Server) => trouble === undefined
+const troubleOf = ({ address, trouble }: Server) => `${address.origin}: ${trouble}`
+
+const probeAll = (servers: ReadonlyArray<Server>) =>
+  Effect.map(Effect.forEach(servers, probe, { concurrency: "unbounded" }), (answers) => answers.includes(true))
+
+/** Lasts as long as the stream. */
+const generate = Effect.fnUntraced(function* (pool: Pool, request: InferenceRequest, tokens: Tokens) {
+  const { options } = pool.servers[0]!
+  const { promptTokens } = demandOf(request, options.contextTokens)
+  const question: Question = { request, body: bodyOf(request, options), promptTokens }
+  const tried = new Set<Server>()
+  for (let deaths = 0; ; ) {
+    const ending = yield* askNext(pool, question, tokens, tried)
+    if (ending === undefined) return
+    if (ending.stage === "unheard" && ending.error._tag === "EngineLost") deaths++
+    if (!mayGoOn(pool, ending, tried, deaths))
+      return Queue.failCauseUnsafe(tokens, Cause.fail(soonest(pool, ending.error)))
   }
 })
 
-function send(call: Call): void {
-  const { server } = call
-  const request = callServer(server, "POST", "/chat/completions", call.body)
-  call.request = request
-  request.on("socket", (socket) => {
-    const sent = () => postpone(call, server.options.firstTokenMaxMs)
-    if (socket.connecting) socket.once("connect", sent)
-    else sent()
-  })
-  request.on("response", (response) => receive(call, response))
-  request.on("error", (error) => {
-    const isStale = request.reusedSocket && call.response === undefined && !call.isResent && !call.isSettled
-    if (!isStale) return lose(call, `cannot be reached: ${error.message}`)
-    // The server closed an idle connection as we took it: that says nothing about this request.
-    call.isResent = true
-    send(call)
-  })
+/** Waits for a place, and asks there. Undefined after a whole answer. */
+const askNext = (pool: Pool, question: Question, tokens: Tokens, tried: Set<Server>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => enter(pool, tried)),
+    ({ given }) =>
+      Effect.gen(function* () {
+        const server = yield* Deferred.await(given)
+        if (server instanceof EngineBusy) return { error: server, stage: "unsent", isMisplaced: false } satisfies Ending
+        tried.add(server)
+        const ending = yield* converse(server, question, tokens)
+        if (ending !== undefined) yield* learn(pool, server, ending)
+        return ending
+      }),
+    (place) => Effect.sync(() => leave(pool, place))
+  )
+
+/** What an end says of the server, beside its limit. */
+const learn = Effect.fnUntraced(function* (pool: Pool, server: Server, { error, isMisplaced }: Ending) {
+  if (error._tag === "EngineBusy") {
+    const restMs = Math.min(restMaxMs, error.retryAfterMs)
+    server.restsUntilMs = Math.max(server.restsUntilMs, pool.clock.currentTimeMillisUnsafe() + restMs)
+    const wake = Effect.andThen(
+      // A timer may be early by one.
+      Effect.sleep(restMs + 1),
+      Effect.sync(() => seat(pool))
+    )
+    yield* Effect.forkIn(wake, pool.scope)
+  } else if (error._tag === "EngineLost" || (error._tag === "EngineRefused" && isMisplaced)) fail(server, error.reason)
+})
+
+function mayGoOn(pool: Pool, ending: Ending, tried: ReadonlySet<Server>, deaths: number): boolean {
+  const { error, isMisplaced, stage } = ending
+  if (stage === "begun" || deaths > deathsMax) return false
+  const next = choiceOf(pool, tried).type
+  if (next !== "ask" && next !== "wait") return false
+  return error._tag === "EngineBusy" || ((error._tag === "EngineLost" || isMisplaced) && pool.servers.some(isUp))
 }
 
-function callServer({ address, agent, options }: Server, method: string, path: string, body = ""): Http.ClientRequest {
-  const request = address.protocol === "https:" ? Https.request : Http.request
-  return request({
-    agent,
-    method,
-    protocol: address.protocol,
-    hostname: address.hostname,
-    port: address.port,
-    path: `${address.pathname.replace(/\/$/, "")}${path}${address.search}`,
-    headers: {
-      accept: "text/event-stream",
-      "content-type": "application/json",
-      "content-length": Buffer.byteLength(body),
-      ...(options.apiKey !== undefined && { authorization: `Bearer ${options.apiKey}` })
+/** Another server may have room before the one that said when. */
+function soonest({ clock, servers }: Pool, error: EngineError): EngineError {
+  if (error._tag !== "EngineBusy" || servers.length === 1) return error
+  const soonestMs = Math.min(...servers.filter(isUp).map(({ restsUntilMs }) => restsUntilMs))
+  const retryAfterMs = Math.max(0, soonestMs - clock.currentTimeMillisUnsafe())
+  return new EngineBusy({ retryAfterMs: Math.min(error.retryAfterMs, retryAfterMs) })
+}
+
+function enter(pool: Pool, tried: ReadonlySet<Server>): Seat {
+  const place: Seat = { tried, given: Deferred.makeUnsafe(), server: undefined }
+  pool.waiting.add(place)
+  seat(pool)
+  return place
+}
+
+function leave(pool: Pool, place: Seat): void {
+  pool.waiting.delete(place)
+  if (place.server !== undefined) place.server.inFlight--
+  place.server = undefined
+  seat(pool)
+}
+
+/** Gives places to those who wait, and tells how many slots there are. */
+function seat(pool: Pool): void {
+  for (const place of pool.waiting) {
+    const choice = choiceOf(pool, place.tried)
+    if (choice.type === "wait") {
+      // Nobody behind who was at no server could have one either.
+      if (place.tried.size === 0) break
+      continue
     }
-  }).end(body)
-}
-
-function receive(call: Call, response: Http.IncomingMessage): void {
-  call.response = response
-  response.on("error", (error) => lose(call, `cut the connection: ${error.message}`))
-  const type = response.headers["content-type"] ?? "text/event-stream"
-  if (response.statusCode !== 200) receiveError(call, response, response.statusCode ?? 0)
-  else if (type.startsWith("text/event-stream")) receiveAnswer(call, response)
-  else {
-    const reason = `The model server streams no events, but answers with content of type ${type}. Is its baseUrl right?`
-    settle(call, new EngineRefused({ reason }))
+    pool.waiting.delete(place)
+    if (choice.type === "ask") {
+      const { server } = choice.candidate
+      server.inFlight++
+      server.chosenAs = ++pool.choices
+      place.server = server
+      Deferred.doneUnsafe(place.given, Effect.succeed(server))
+    } else if (choice.type === "rest") {
+      const retryAfterMs = choice.untilMs - pool.clock.currentTimeMillisUnsafe()
+      Deferred.doneUnsafe(place.given, Effect.succeed(new EngineBusy({ retryAfterMs })))
+    } else Deferred.doneUnsafe(place.given, Effect.succeed(new EngineBusy({ retryAfterMs: 0 })))
   }
+  const slots = slotsOfAll(candidatesOf(pool, noServers), pool.clock.currentTimeMillisUnsafe())
+  if (slots === pool.slotsTold) return
+  pool.slotsTold = slots
+  Queue.offerUnsafe(pool.slots, slots)
 }
 
-function receiveAnswer(call: Call, response: Http.IncomingMessage): void {
-  response.on("data", (chunk: Buffer) => {
-    if (!call.isSettled) hear(call, chunk)
+const noServers: ReadonlySet<Server> = new Set()
+
+function choiceOf(pool: Pool, tried: ReadonlySet<Server>) {
+  return choose(candidatesOf(pool, tried), pool.clock.currentTimeMillisUnsafe())
+}
+
+function candidatesOf({ servers }: Pool, tried: ReadonlySet<Server>) {
+  return servers.map((server): Candidate & { readonly server: Server } => {
+    const { chosenAs, inFlight, limit, restsUntilMs } = server
+    return {
+      server,
+      chosenAs,
+      inFlight,
+      restsUntilMs,
+      limit: slotsOf(limit),
+      isUp: isUp(server),
+      isTried: tried.has(server)
+    }
   })
-  response.on("end", () => {
-    if (call.isSettled) return
-    const finish = finishOf(call.answer)
-    if (Result.isFailure(finish)) settle(call, finish.failure)
-    else say(call, [finish.success])
-  })
-}
-
-function receiveError(call: Call, response: Http.IncomingMessage, status: number): void {
-  const chunks: Array<Buffer> = []
-  let size = 0
-  const settleBy = () => {
-    const nowMs = call.server.clock.currentTimeMillisUnsafe()
-    settle(call, errorOf(status, response.headers["retry-after"], Buffer.concat(chunks).toString(), nowMs))
-  }
-  // After the end, so that the connection is free for whoever asks next.
-  response.on("close", settleBy)
-  response.on("data", (chunk: Buffer) => {
-    chunks.push(chunk)
-    size += chunk.length
-    if (size > errorBodyMaxBytes) settleBy()
-  })
-}
-
-function hear(call: Call, chunk: Buffer): void {
-  const said: Array<Token> = []
-  let error: EngineError | undefined
-  for (const event of readSse(call.reader, chunk)) {
-    const tokens = tokensOf(call.answer, event)
-    if (Result.isFailure(tokens)) error = tokens.failure
-    else said.push(...tokens.success)
-    if (call.answer.isOver || error !== undefined) break
-  }
-  if (said.length > 0) say(call, said)
-  if (error !== undefined) settle(call, error)
-  else if (call.reader.isOverlong) lose(call, "sent a line that is too long")
-}
-
-function say(call: Call, said: ReadonlyArray<Token>): void {
-  postpone(call, call.server.options.nextTokenMaxMs)
-  Queue.offerAllUnsafe(call.tokens, said)
-  if (!call.answer.isOver) return
-  call.isSettled = true
-  Queue.endUnsafe(call.tokens)
-}
-
-function postpone(call: Call, ms: number): void {
-  call.dueMs = call.server.clock.currentTimeMillisUnsafe() + ms
-}
-
-function lose(call: Call, what: string): void {
-  settle(call, new EngineLost({ reason: `The model server ${what}.` }))
-}
-
-function settle(call: Call, error: EngineError): void {
-  if (call.isSettled) return
-  call.isSettled = true
-  const { options } = call.server
-  const told = "reason" in error ? withoutSecret(error, options.apiKey) : error
-  if (told._tag === "EngineLost") call.server.trouble = `${call.server.address.origin}: ${told.reason}`
-  Queue.failCauseUnsafe(call.tokens, Cause.fail(told))
-}
-
-/** Servers quote the key that they refuse. */
-function withoutSecret(error: EngineLost | EngineRefused, apiKey = ""): EngineLost | EngineRefused {
-  const reason = apiKey === "" ? error.reason : error.reason.replaceAll(apiKey, "[key]")
-  return error._tag === "EngineLost" ? new EngineLost({ reason }) : new EngineRefused({ reason })
-}
-
-/** Leaves the connection to the next request when this one got its whole answer, and closes it at once otherwise. */
-function hangUp(call: Call): void {
-  const { answer, request, response } = call
-  call.isSettled = true
-  if (response?.complete) return
-  const isDraining = answer.isOver && answer.textChars <= answer.textMaxChars
-  if (isDraining) request?.setTimeout(drainMaxMs, () => request.destroy())
-  else request?.destroy()
-}
-
-/** Any answer but 5xx says that it is there. */
-function probe(server: Server): Effect.Effect<boolean> {
-  const answered = Effect.callback<boolean>((resume) => {
-    const request = callServer(server, "GET", "/models")
-    request.on("error", () => resume(Effect.succeed(false)))
-    request.on("response", (response) => {
-      response.resume()
-      const isThere = (response.statusCode ?? 500) < 500
-      if (isThere) server.trouble = undefined
-      resume(Effect.succeed(isThere))
-    })
-    return Effect.sync(() => request.destroy())
-  })
-  const { connectMaxMs } = server.options
-  return Effect.timeoutOrElse(answered, { duration: connectMaxMs, orElse: () => Effect.succeed(false) })
 }

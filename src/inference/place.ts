@@ -26,6 +26,12 @@ export function placeOf<R extends Request>(schedule: Schedule<R>, ticket: Ticket
   return before + ahead
 }
 
+/** Everybody who waits, in no order that matters. */
+export function* allWaiting<R extends Request>({ lanes, returned }: Schedule<R>): Generator<Ticket<R>> {
+  yield* itemsOf(returned)
+  for (const lane of Object.values(lanes)) for (const { line } of lane.order) yield* itemsOf(line)
+}
+
 /** Those of a line who start before an account has been served so much. */
 function countBeforeTurn<R extends Request>(
   account: Account<Ticket<R>>,

@@ -7,7 +7,7 @@
  *   └→ refused    └───────────────┴──────────────────┘
  *             giveWay, requeue      requeue, when it ran alone
  *
- *   S1. At most `slotsMax` requests run, and at most `slotsMax + queueMax` run or wait.
+ *   S1. When something starts, at most `slots` run; at most `slotsMax + queueMax` run or wait.
  *   S2. A request waits, runs, or is gone: never two of these, and who is gone stays gone.
  *   S3. Requests of one user and class start for the first time in the order they were admitted.
  *   S4. While two users wait in one class, what they are served differs by at most twice the larger of the longest
@@ -83,6 +83,8 @@ export interface Ticket<R extends Request> extends Lane.Queued<Ticket<R>> {
 
 export interface Schedule<R extends Request> {
   readonly limits: Limits
+  /** How many may run now: 1 to `slotsMax`. */
+  slots: number
   readonly running: Set<Ticket<R>>
   /** Those that lost their engine, in the order of admission. */
   readonly returned: Chain<Ticket<R>>
@@ -111,15 +113,12 @@ export const weights = { prompt: 1, answer: 2 }
 export function empty<R extends Request>(limits: Limits): Schedule<R> {
   return {
     limits,
+    slots: limits.slotsMax,
     running: new Set(),
     returned: emptyChain(),
     lanes: { interactive: Lane.emptyLane(), background: Lane.emptyLane() },
     young: new Set(),
-    waiting: 0,
-    waitingBackground: 0,
-    waitingTokens: 0,
-    reservedTokens: 0,
-    admissions: 0,
+    ...{ waiting: 0, waitingBackground: 0, waitingTokens: 0, reservedTokens: 0, admissions: 0 },
     tally: { done: 0, cancelled: 0, failed: 0, count: 0, tokens: 0, share: 0, preempted: 0 }
   }
 }
@@ -149,6 +148,11 @@ export function admit<R extends Request>(schedule: Schedule<R>, request: R, nowM
   if (request.class === "background") schedule.young.add(ticket)
   wait(schedule, ticket)
   return ticket
+}
+
+/** The engine takes more from now on, or fewer: who runs runs on. */
+export function resize<R extends Request>(schedule: Schedule<R>, slots: number): void {
+  schedule.slots = Math.max(1, Math.min(slots, schedule.limits.slotsMax))
 }
 
 /** Moves waiting requests into free slots, and says who must make way before the next one can have its own. */
@@ -229,12 +233,6 @@ export function nextOf<R extends Request>({ lanes, returned }: Schedule<R>): Tic
   return returned.first ?? Lane.firstOf(lanes.interactive) ?? Lane.firstOf(lanes.background)
 }
 
-/** Everybody who waits, in no order that matters. */
-export function* allWaiting<R extends Request>({ lanes, returned }: Schedule<R>): Generator<Ticket<R>> {
-  yield* itemsOf(returned)
-  for (const lane of Object.values(lanes)) for (const { line } of lane.order) yield* itemsOf(line)
-}
-
 function reservationOf<R extends Request>({ limits }: Schedule<R>, request: R, promptTokens: number): number {
   return Math.min(promptTokens + request.answerTokensMax, limits.cacheTokensMax)
 }
@@ -250,10 +248,11 @@ function age<R extends Request>(schedule: Schedule<R>, nowMs: number): void {
   }
 }
 
-function mayStart<R extends Request>({ limits, reservedTokens, running }: Schedule<R>, next: Ticket<R>): boolean {
+function mayStart<R extends Request>(schedule: Schedule<R>, next: Ticket<R>): boolean {
+  const { limits, reservedTokens, running, slots } = schedule
   if (running.size === 0) return true
   const [first] = running
-  const hasRoom = running.size < limits.slotsMax && reservedTokens + next.tokens <= limits.cacheTokensMax
+  const hasRoom = running.size < slots && reservedTokens + next.tokens <= limits.cacheTokensMax
   return hasRoom && !isSuspect(next) && !isSuspect(first!)
 }
 

@@ -8,6 +8,8 @@ import type { StepStats } from "./step-stats.ts"
 
 export interface Stats extends Limits {
   readonly model: string
+  /** How many may run now. */
+  readonly slots: number
   readonly running: number
   readonly waiting: number
   readonly waitingOf: Readonly<Record<Class, number>>
@@ -33,7 +35,7 @@ export interface Stats extends Limits {
 export const statsOf = Effect.fnUntraced(function* (floor: Floor): Effect.fn.Return<Stats> {
   const { engine, lost, lossReason, pace, restarts, schedule } = floor
   const { cancelled, count, done, failed, preempted, share, tokens } = schedule.tally
-  const { reservedTokens, waiting, waitingBackground, waitingTokens } = schedule
+  const { reservedTokens, slots, waiting, waitingBackground, waitingTokens } = schedule
   // While it is lost, `recover` asks: a health check must not wait for a server that is gone.
   const ready = !Latch.isOpen(lost) && (yield* engine.isReady)
   const trouble = (yield* engine.trouble) ?? lossReason
@@ -41,6 +43,7 @@ export const statsOf = Effect.fnUntraced(function* (floor: Floor): Effect.fn.Ret
   return {
     model: engine.name,
     running: schedule.running.size,
+    slots,
     waiting,
     waitingOf: { interactive: waiting - waitingBackground, background: waitingBackground },
     waitingTokens,

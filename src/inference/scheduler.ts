@@ -27,8 +27,21 @@ import type {
   Token,
   Usage
 } from "./engine.ts"
-import { type Floor, leave, retryAfterMsOf, startNext, type Ticket, type Turn, type Wait, waitOf } from "./floor.ts"
+import {
+  begin,
+  type Floor,
+  leave,
+  makeWay,
+  resize,
+  retryAfterMsOf,
+  startNext,
+  type Ticket,
+  type Turn,
+  type Wait,
+  waitOf
+} from "./floor.ts"
 import { paced, paceGuess } from "./pace.ts"
+import { allWaiting } from "./place.ts"
 import * as Schedule from "./schedule.ts"
 import { defaults } from "./scheduler-limits.ts"
 import { type Stats, statsOf } from "./scheduler-stats.ts"
@@ -129,6 +142,8 @@ export const makeScheduler = Effect.fn("makeScheduler")(function* ({
     pace: paceGuess
   }
   yield* Effect.forkScoped(Effect.forever(recover(floor)))
+  const slots = engine.slots ?? Stream.empty
+  yield* Effect.forkScoped(Stream.runForEach(slots, (count) => Effect.sync(() => resize(floor, count))))
   return InferenceScheduler.of({
     infer: (request, givenUp) => Stream.unwrap(open(floor, request, givenUp)),
     waitOf: (id) => Effect.sync(() => waitOf(floor, id)),
@@ -261,18 +276,6 @@ function comeBack(
   })
 }
 
-function makeWay(floor: Floor, ticket: Ticket): void {
-  begin(ticket)
-  Schedule.giveWay(floor.schedule, ticket)
-  startNext(floor)
-}
-
-/** Of its next attempt nobody has been told anything. */
-function begin({ request }: Ticket): void {
-  request.start = Deferred.makeUnsafe()
-  request.stop = Deferred.makeUnsafe()
-}
-
 /** One outage: from a loss until the engine is back. What waits through all of a long one fails. */
 const recover = Effect.fnUntraced(function* (floor: OwnFloor) {
   const { backoffMaxMs, backoffMinMs, outageMaxMs, readyPollMs } = floor.limits
@@ -292,5 +295,5 @@ const recover = Effect.fnUntraced(function* (floor: OwnFloor) {
 
 function failWaiting({ schedule }: Floor, reason: string): void {
   const failure = Effect.fail(new ModelFailed({ kind: "lost", reason }))
-  for (const { request } of [...Schedule.allWaiting(schedule)]) Deferred.doneUnsafe(request.start, failure)
+  for (const { request } of [...allWaiting(schedule)]) Deferred.doneUnsafe(request.start, failure)
 }

@@ -95,6 +95,14 @@ test("a model server that is not there, refuses the key, is another thing or lac
   const unknown = await examine({ yaml: spec("apiKey: right, model: huge") })
   expectOnly(unknown, "model.server-unknown", "no model huge", "small, large")
   expect((await examine({ yaml: spec("apiKey: right, model: large") })).faults).toEqual([])
+  const several = (...urls: ReadonlyArray<string>) =>
+    `models:\n  - {engine: openai, apiKey: right, baseUrls: [${urls.map((url) => `"${url}"`).join(", ")}]}\n`
+  const gone = "http://127.0.0.1:9/v1"
+  const partly = await examine({ yaml: several(`${refusing}/v1`, gone) })
+  expect(partly.of("model.server-unreachable")).toMatchObject({ level: "warning", saw: expect.stringContaining(gone) })
+  expect(partly.of("model.server")?.saw).toContain(refusing)
+  const none = await examine({ yaml: several(gone, "http://127.0.0.1:9/v2") })
+  expect(none.of("model.server-unreachable")).toMatchObject({ level: "trouble" })
   const page = await answering((_, response) => response.end("<html>"))
   expectOnly(await examine({ env: { PARLEY_MODEL: page } }), "model.server-address", "baseUrl", "/v1")
 })

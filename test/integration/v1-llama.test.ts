@@ -1,14 +1,13 @@
 /** OpenAI's API with the model that Parley brings along, in its worker process. */
-import { readFileSync, realpathSync } from "node:fs"
 import { it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import OpenAI from "openai"
 import { expect } from "vitest"
 import { openLlama } from "../../src/inference/llama.ts"
 import { builtIn as guide } from "../../src/inference/models.ts"
-import { processesIn } from "../../src/store/process-identity.ts"
 import { endOf, file, textOf as textOfTokens } from "./llama-harness.ts"
 import { emptyDir } from "./main-process.ts"
+import { signalWorkers } from "./model-workers.ts"
 import { failing, open, saying, textOf, untilLoad } from "./v1-bench.ts"
 
 const builtIn = guide.name
@@ -122,12 +121,12 @@ it.live("a worker that is killed ends a stream with an error, and a whole answer
       expect(long.text.startsWith(cut.text)).toBe(true)
       const isReady = async () => (await fetch(`${server.address}/health/ready`)).ok
       await expect.poll(isReady, { timeout: 60_000 }).toBe(true)
-      signalWorker(dir, "SIGSTOP")
+      signalWorkers(dir, "SIGSTOP")
       const whole = completions.create({ ...talking("Talk."), seed: long.seed })
       await untilLoad(server, 1, 0)
-      signalWorker(dir, "SIGKILL")
+      signalWorkers(dir, "SIGKILL")
       expect((await whole).choices[0]?.message.content).toBe(long.text)
-      signalWorker(dir, "SIGKILL")
+      signalWorkers(dir, "SIGKILL")
       // A busy machine may take longer to start a worker than a request waits.
       const begun = await completions.create({ ...talking("Talk."), seed: long.seed, stream: true }, { maxRetries: 10 })
       expect(await textOf(begun)).toBe(long.text)
@@ -154,19 +153,10 @@ async function cutShort({ chat }: OpenAI, dir: string, { seed }: { readonly seed
       for await (const { choices } of streamed) {
         const isFirst = text === ""
         text += choices[0]?.delta.content ?? ""
-        if (isFirst && text !== "") signalWorker(dir, "SIGKILL")
+        if (isFirst && text !== "") signalWorkers(dir, "SIGKILL")
       }
     } catch (error) {
       return { error, text }
     }
   }
-}
-
-function signalWorker(dir: string, signal: NodeJS.Signals): void {
-  for (const pid of workersIn(dir)) process.kill(pid, signal)
-}
-
-function workersIn(dir: string): ReadonlyArray<number> {
-  const isWorker = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("worker/main.ts")
-  return processesIn(realpathSync(dir)).filter(isWorker)
 }

@@ -51,6 +51,7 @@ const command = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant("settle" as const), nth, tokens: nth }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("measure" as const), nth, tokens: fc.nat({ max: 60 }) }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("give way" as const), nth }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("resize" as const), slots: fc.integer({ min: 0, max: 5 }) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("pass" as const), ms: fc.constantFrom(1, 40, 100) }) }
 )
 export const commands = fc.array(command, { maxLength: 120, size: "max" })
@@ -69,7 +70,10 @@ export interface View extends Request {
 }
 
 /** Changed by its functions, beside what was decided. */
-export type Totals = Pick<State, "waiting" | "waitingTokens" | "waitingBackground" | "reservedTokens" | "tally">
+export type Totals = Pick<
+  State,
+  "slots" | "waiting" | "waitingTokens" | "waitingBackground" | "reservedTokens" | "tally"
+>
 
 export interface Moment {
   readonly command: Command
@@ -109,6 +113,7 @@ export function live(limits: Schedule.Limits, commands: ReadonlyArray<Command>):
     let refusal: Schedule.Refusal | undefined
     const running = [...state.running]
     if (command.type === "pass") nowMs += command.ms
+    else if (command.type === "resize") Schedule.resize(state, command.slots)
     else if (command.type === "fill") ({ started, stopped } = Schedule.fill(state, nowMs))
     else if (command.type === "admit") {
       const { type: _, ...request } = command
@@ -124,7 +129,7 @@ export function live(limits: Schedule.Limits, commands: ReadonlyArray<Command>):
     } else onRunning(state, running, command)
     const waiting = tickets.filter(({ state }) => state === "waiting")
     const places = waiting.map((ticket) => [ticket.request.id, placeOf(state, ticket)!] as const)
-    const { tally, reservedTokens, waiting: count, waitingBackground, waitingTokens } = state
+    const { tally, reservedTokens, slots, waiting: count, waitingBackground, waitingTokens } = state
     return {
       ...{ command, nowMs, before, refusal },
       after: tickets.map(viewOf),
@@ -132,7 +137,7 @@ export function live(limits: Schedule.Limits, commands: ReadonlyArray<Command>):
       stopped: stopped.map(({ request }) => request.id),
       next: Schedule.nextOf(state)?.request.id,
       order: places.toSorted(([, a], [, b]) => a - b).map(([id]) => id),
-      totals: { waiting: count, waitingTokens, waitingBackground, reservedTokens, tally: { ...tally } }
+      totals: { slots, waiting: count, waitingTokens, waitingBackground, reservedTokens, tally: { ...tally } }
     }
   })
 }

@@ -30,9 +30,11 @@ export class Model {
   #lastEmptied = new Map<Class, string>()
   #starts = 0
   #nowMs = 0
+  #slots: number
 
   constructor(limits: Limits) {
     this.#limits = limits
+    this.#slots = limits.slotsMax
   }
 
   tokensOf({ prompt, request }: Known): number {
@@ -42,6 +44,7 @@ export class Model {
   play(command: Command): { refusal?: Refusal; started?: ReadonlyArray<number>; stopped?: ReadonlyArray<number> } {
     const running = this.#running()
     if (command.type === "pass") this.#nowMs += command.ms
+    else if (command.type === "resize") this.#slots = Math.max(1, Math.min(command.slots, this.#limits.slotsMax))
     else if (command.type === "admit") return this.#admit(command)
     else if (command.type === "fill") return this.#fill()
     else if (command.type === "requeue all") for (const one of running.toReversed()) this.#requeue(one)
@@ -198,16 +201,16 @@ export class Model {
 
   #hasRoom(next: Known, stopped: ReadonlyArray<Known>): boolean {
     const running = this.#running().filter((one) => !one.isStopping && !stopped.includes(one))
-    const { cacheTokensMax, slotsMax } = this.#limits
-    return running.length < slotsMax && this.#tokens(running) + this.tokensOf(next) <= cacheTokensMax
+    const { cacheTokensMax } = this.#limits
+    return running.length < this.#slots && this.#tokens(running) + this.tokensOf(next) <= cacheTokensMax
   }
 
   #mayStart(next: Known): boolean {
     const running = this.#running()
     if (running.length === 0) return true
     if ([next, ...running].some(({ deaths }) => deaths >= deathsMax)) return false
-    const { cacheTokensMax, slotsMax } = this.#limits
-    return running.length < slotsMax && this.#tokens([next, ...running]) <= cacheTokensMax
+    const { cacheTokensMax } = this.#limits
+    return running.length < this.#slots && this.#tokens([next, ...running]) <= cacheTokensMax
   }
 
   #fill() {

@@ -34,8 +34,8 @@ const isAged = ({ admittedMs }: View, nowMs: number) => nowMs - admittedMs >= ag
 /** It stands behind everybody who is interactive. */
 const standsBack = (view: View, nowMs: number) =>
   view.class === "background" && view.deaths === 0 && !isAged(view, nowMs)
-const hasRoom = (next: View, running: ReadonlyArray<View>, { cacheTokensMax, slotsMax }: Schedule.Limits) =>
-  running.length < slotsMax && tokensOf(running) + next.tokens <= cacheTokensMax
+const hasRoom = (next: View, running: ReadonlyArray<View>, slots: number, { cacheTokensMax }: Schedule.Limits) =>
+  running.length < slots && tokensOf(running) + next.tokens <= cacheTokensMax
 
 test("it decides as a model does that looks at everybody", { timeout: 1_800_000 }, () => {
   fc.assert(
@@ -58,11 +58,12 @@ test("it decides as a model does that looks at everybody", { timeout: 1_800_000 
   )
 })
 
-const s1 = "S1: at most `slotsMax` requests run, and at most `slotsMax + queueMax` run or wait"
+const s1 = "S1: when something starts, at most `slots` run; at most `slotsMax + queueMax` run or wait"
 property(s1, (moments, { queueMax, slotsMax }) => {
-  for (const { after, before, refusal } of moments) {
+  for (const { after, before, refusal, started, totals } of moments) {
     const present = (views: ReadonlyArray<View>) => views.filter(({ state }) => state !== "gone").length
     expect(inState("running", after).length).toBeLessThanOrEqual(slotsMax)
+    if (started.length > 0) expect(inState("running", after).length).toBeLessThanOrEqual(totals.slots)
     expect(present(after)).toBeLessThanOrEqual(slotsMax + queueMax)
     if (refusal === "count") expect(present(before)).toBe(slotsMax + queueMax)
   }
@@ -96,9 +97,9 @@ property("S3: requests of one user and class start for the first time in the ord
 
 const s5 = "S5: after `fill` nothing waits, or there is no room for the next, or a suspect runs or is the next to run"
 property(s5, (moments, limits) => {
-  for (const { after, command, next } of moments) {
+  for (const { after, command, next, totals } of moments) {
     const running = inState("running", after)
-    if (command.type !== "fill" || next === undefined || !hasRoom(after[next]!, running, limits)) continue
+    if (command.type !== "fill" || next === undefined || !hasRoom(after[next]!, running, totals.slots, limits)) continue
     expect(running.length > 0 && [...running, after[next]!].some(isSuspect)).toBe(true)
   }
 })
@@ -186,15 +187,15 @@ property("S11: no background request starts while an interactive one waits, unle
 
 const s12 = "S12: only for want of room a background one is stopped: no more than need be, and none that may not be"
 property(s12, (moments, limits) => {
-  for (const { after, next, nowMs, stopped } of moments) {
+  for (const { after, next, nowMs, stopped, totals } of moments) {
     if (stopped.length === 0) continue
     const stays = inState("running", after).filter(({ isStopping }) => !isStopping)
     expect(standsBack(after[next!]!, nowMs)).toBe(false)
-    expect(hasRoom(after[next!]!, stays, limits)).toBe(true)
+    expect(hasRoom(after[next!]!, stays, totals.slots, limits)).toBe(true)
     for (const id of stopped) {
       expect(standsBack(after[id]!, nowMs)).toBe(true)
       expect(after[id]!.isPinned).toBe(false)
-      expect(hasRoom(after[next!]!, [...stays, after[id]!], limits)).toBe(false)
+      expect(hasRoom(after[next!]!, [...stays, after[id]!], totals.slots, limits)).toBe(false)
     }
   }
 })
@@ -247,6 +248,7 @@ test("the commands above reach every refusal, every return and every reason to w
   some(({ before, nowMs, started }) =>
     started.some((id) => before[id]!.class === "background" && isAged(before[id]!, nowMs))
   )
+  some(({ after, totals }) => inState("running", after).length > totals.slots)
   some(({ cacheTokensMax, totals }) => totals.reservedTokens > cacheTokensMax)
   some(({ after }) => new Set(inState("waiting", after).map(({ user }) => user)).size === users.length)
   some(({ after }) => inState("waiting", after).filter(({ deaths }) => deaths > 0).length > 2)

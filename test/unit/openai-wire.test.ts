@@ -32,6 +32,18 @@ const errors: ReadonlyArray<readonly [title: string, status: number, body: strin
     '{"error":{"message":"no such model","code":null}}',
     { _tag: "EngineRefused", reason: "The model server answered 404: no such model" }
   ],
+  [
+    "OpenAI: of a field",
+    400,
+    '{"error":{"message":"no","param":"response_format.json_schema"}}',
+    { _tag: "EngineRefused", part: "shape" }
+  ],
+  [
+    "OpenAI: of a field that is none of ours",
+    400,
+    '{"error":{"message":"no","param":"toString"}}',
+    { reason: "The model server answered 400: no" }
+  ],
   ["Ollama", 404, '{"error":"no such model"}', { reason: "The model server answered 404: no such model" }],
   ["vLLM", 400, '{"object":"error","message":"no"}', { reason: "The model server answered 400: no" }],
   [
@@ -141,4 +153,17 @@ test("calls are heard whatever their indexes, and what is no part of a call is l
   expect(heard(...many).filter(({ type }) => type === "call")).toHaveLength(128)
   const endless = heard(...Array.from({ length: 9 }, (_, n) => call(0, n === 0 ? "f" : undefined, "x".repeat(500))))
   expect(endless.find(({ type }) => type === "finish")).toMatchObject({ reason: "length" })
+})
+
+test("a server that thinks without end is stopped where one that writes without end is", () => {
+  const answer = emptyAnswer({ id: "1", user: "ann", messages: [], answerTokensMax: 2, temperature: 0, stop: [] })
+  const think = () => {
+    const data = JSON.stringify({ choices: [{ delta: { reasoning_content: "x".repeat(100) } }] })
+    return Result.getOrThrow(tokensOf(answer, { event: "", data }))
+  }
+  expect([think(), think()]).toEqual([[{ type: "progress" }], [{ type: "progress" }]])
+  expect(think()).toMatchObject([
+    { type: "progress" },
+    { type: "finish", reason: "length", usage: { answerTokens: 0 } }
+  ])
 })

@@ -3,6 +3,7 @@ import { expect } from "@effect/vitest"
 import { Effect, Fiber, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { Signal } from "../../src/inference/scheduler.ts"
+import { scriptedEngine } from "../property/scripted-engine.ts"
 import { errorOf, requestOf, scenario } from "./scheduler-bench.ts"
 
 scenario("an answer goes from its slot to its reader", {}, ({ ask, engine, finish }) =>
@@ -81,4 +82,28 @@ scenario("a slow reader keeps no slot", {}, ({ ask, engine, finish, running, sch
     yield* Fiber.join(fiber)
     expect(yield* Queue.size(read)).toBe(7)
   })
+)
+
+const resized = Queue.unbounded<number>().pipe(Effect.runSync)
+const resizing = { ...scriptedEngine(3), slots: Stream.fromQueue(resized) }
+scenario(
+  "an engine that takes more is given more at once, and one that takes fewer stops nobody",
+  { engine: resizing },
+  (bench) =>
+    Effect.gen(function* () {
+      const { ask, finish, running, scheduler } = bench
+      const resize = (slots: number) => Effect.andThen(Queue.offer(resized, slots), TestClock.adjust(0))
+      yield* resize(1)
+      for (const id of ["ann", "bob", "cy", "dan"]) yield* ask(id)
+      expect(running()).toEqual(["ann"])
+      yield* resize(7)
+      expect(running()).toEqual(["ann", "bob", "cy"])
+      yield* resize(0)
+      expect(yield* scheduler.stats).toMatchObject({ slots: 1, slotsMax: 3, running: 3, waiting: 1 })
+      yield* finish("ann")
+      yield* finish("bob")
+      expect(running()).toEqual(["cy"])
+      yield* finish("cy")
+      expect(running()).toEqual(["dan"])
+    })
 )

@@ -15,7 +15,7 @@ import type { Config, ModelConfig } from "../config-schema.ts"
 import { bytesText, countText, rounded } from "../quantity.ts"
 import { type Finding, type Findings, ok } from "./finding.ts"
 import { type Machine, processorName } from "./machine.ts"
-import { checkModelServer } from "./model-server-check.ts"
+import { checkModelServers } from "./model-server-check.ts"
 import { sizesFinding } from "./model-sizes-finding.ts"
 import type { Site } from "./site.ts"
 
@@ -27,7 +27,7 @@ export const checkModel = Effect.fn("checkModel")(function* (
   const { config, machine } = site
   const [first, ...others] = config.models
   const rest = (yield* Effect.forEach(others, otherModel)).flat()
-  if (first?.engine === "openai") return [...(yield* checkModelServer(first)), ...rest]
+  if (first?.engine === "openai") return [...(yield* checkModelServers(first)), ...rest]
   const spec = first ?? builtIn
   const read = yield* Effect.result(readGgufHead(spec.file))
   if (Result.isFailure(read)) return [badFile(spec.file, read.failure.problem), ...rest]
@@ -63,7 +63,7 @@ export const checkModel = Effect.fn("checkModel")(function* (
 
 /** Its speed is not measured: it is loaded when it is asked. */
 const otherModel = Effect.fnUntraced(function* (model: ModelConfig) {
-  if (model.engine === "openai") return yield* checkModelServer(model)
+  if (model.engine === "openai") return yield* checkModelServers(model)
   const read = yield* Effect.result(readGgufHead(model.file))
   if (Result.isFailure(read)) return [badFile(model.file, read.failure.problem)]
   const { fileBytes, head } = read.success

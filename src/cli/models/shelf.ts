@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { readGgufHead } from "../../inference/gguf-head.ts"
 import { shapeOf } from "../../inference/memory-needed.ts"
-import { builtIn } from "../../inference/models.ts"
+import { baseUrlsOf, builtIn } from "../../inference/models.ts"
 import type { Config, ModelConfig } from "../config-schema.ts"
 import { readRecord } from "./model-record.ts"
 import { modelsDir } from "./pull.ts"
@@ -43,7 +43,7 @@ export const shelf = Effect.fn("shelf")(function* (config: Pick<Config, "dataDir
 const configuredModel = (model: ModelConfig): Effect.Effect<ShelfModel> =>
   model.engine === "llama"
     ? modelOf(model.name, resolve(model.file), true)
-    : Effect.succeed({ name: model.name, isInUse: true, where: model.baseUrl })
+    : Effect.succeed({ name: model.name, isInUse: true, where: baseUrlsOf(model).join(", ") })
 
 const modelOf = Effect.fnUntraced(function* (
   name: string,
