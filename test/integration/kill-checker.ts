@@ -122,6 +122,9 @@ function aboutOrder(thread: string, written: ReadonlyArray<Sent>, replies: Reado
 }
 
 /** The last user message of a prompt is all that was written since the model last spoke. */
+/** What a person is told who stopped an answer before its first word, in the languages that the load writes. */
+const nothingSaid: ReadonlySet<string> = new Set(["Stopped.", "已停止。"])
+
 function aboutTexts({ rows, sent }: Evidence, byThread: ReadonlyMap<string, ReadonlyArray<Reply>>): Array<Violation> {
   const texts = new Map(sent.map(({ id, text }) => [id, text]))
   const superseded = new Set(rows.inbound.filter(({ fate }) => fate === "superseded").map((row) => row.event_key))
@@ -133,7 +136,7 @@ function aboutTexts({ rows, sent }: Evidence, byThread: ReadonlyMap<string, Read
       )
       unanswered.push(...asked!)
       const expected = `echo: ${unanswered.join("\n")}`
-      const isSilent = outcome === "stopped" && text === "Stopped."
+      const isSilent = outcome === "stopped" && nothingSaid.has(text)
       const isRight = outcome === "stopped" ? isSilent || expected.startsWith(text) : text === expected
       unanswered = isSilent ? [...unanswered, ...dropped!] : [...dropped!]
       return isRight ? [] : [{ kind: "spliced", what: `${key} (${outcome}) is ${text} instead of ${expected}` }]
