@@ -1,7 +1,7 @@
 /**
  * Tokens a second of one model, by how many ask at once: Parley beside llama-server and node-llama-cpp's own sessions.
  *
- *   node bench/engine.ts [--short] [--model FILE] [--charts FOLDER]
+ *   node bench/engine.ts [--short] [--repetitions 5] [--model FILE] [--charts FOLDER]
  *
  * All three have the same file, the same libraries of llama.cpp and the same samplers; the servers are asked by one
  * client over HTTP, which shares the cores. llama-server is measured with each number of threads, and at every number
@@ -24,10 +24,15 @@ import { printPlace } from "./place.ts"
 import { askSessions } from "./sessions.ts"
 import { openFolder, startParley } from "./world.ts"
 
-const { charts, model, short } = parseArgs({
-  options: { short: { type: "boolean", default: false }, model: { type: "string" }, charts: { type: "string" } }
+const { charts, model, short, ...values } = parseArgs({
+  options: {
+    short: { type: "boolean", default: false },
+    repetitions: { type: "string", default: "5" },
+    model: { type: "string" },
+    charts: { type: "string" }
+  }
 }).values
-const repetitions = short ? 1 : 5
+const repetitions = short ? 1 : Number(values.repetitions)
 const counts = short ? [1, 8] : [1, 4, 8, 16, 32, 64]
 const slots = Math.max(...counts)
 const sessionsAt = 32
