@@ -21,6 +21,7 @@ import { type Figure, print, quantile, tableOf } from "./figures.ts"
 import { startLlamaServer } from "./llama-server.ts"
 import { nowMs } from "./load.ts"
 import { printPlace } from "./place.ts"
+import { sentence } from "./sentence.ts"
 import { openFolder, startParley } from "./world.ts"
 
 const { model, short } = parseArgs({
@@ -37,10 +38,6 @@ const warmUpMs = short ? 3_000 : 8_000
 const measuredMs = short ? 8_000 : 24_000
 const good = { firstMs: 2_000, tokenMs: 100 }
 
-const words =
-  "water letter morning people train question answer bridge town week home think days moon house road".split(" ")
-const sentence = (luck: () => number, count: number) =>
-  Array.from({ length: count }, () => words[Math.floor(luck() * words.length)]).join(" ")
 const system: ChatMessage = { role: "system", content: sentence(luckOf("system"), 190) }
 
 interface Seen {

@@ -21,6 +21,7 @@ import { atLeast, type Figure, median, print, quantile, rounded, tableOf } from 
 import { startLlamaServer } from "./llama-server.ts"
 import { nowMs } from "./load.ts"
 import { printPlace } from "./place.ts"
+import { sentence } from "./sentence.ts"
 import { askSessions } from "./sessions.ts"
 import { openFolder, startParley } from "./world.ts"
 
@@ -55,13 +56,9 @@ interface Seen {
   readonly firstP99: number
 }
 
-const words =
-  "water letter morning people train question answer bridge town week home think days moon house road".split(" ")
 const luck = luckOf("engine")
 
-function prompt(): string {
-  return Array.from({ length: promptWords }, () => words[Math.floor(luck() * words.length)]).join(" ")
-}
+const prompt = () => sentence(luck, promptWords)
 
 /** Answer tokens a second of so many clients, each of whom asks again as soon as it is answered. */
 async function measured({ port }: Side, clients: number): Promise<Seen> {

@@ -20,6 +20,7 @@ import { instrumentFlags, loopDelayDuring } from "./instrument.ts"
 import { arrivals, nowMs } from "./load.ts"
 import { printPlace } from "./place.ts"
 import { residentMbOf } from "./process-stat.ts"
+import { sentence } from "./sentence.ts"
 import { openFolder, type Parley, startParley } from "./world.ts"
 
 const { short } = parseArgs({ options: { short: { type: "boolean", default: false } } }).values
@@ -30,11 +31,10 @@ const factor = 10
 const peakSeconds = short ? 5 : 20
 const overloadSeconds = short ? 15 : 120
 const answerTokensMax = 24
-const words = "water letter morning people train question answer bridge town week home think days moon".split(" ")
 const luck = luckOf("overload")
 
 const ask = (client: ChatClient): Promise<Told> => {
-  const content = Array.from({ length: 24 }, () => words[Math.floor(luck() * words.length)]).join(" ")
+  const content = sentence(luck, 24)
   return client.ask({ messages: [{ role: "user", content }], answerTokensMax })
 }
 

@@ -22,6 +22,7 @@ import { atLeast, type Figure, print, quantile, ratioAtMost, tableOf } from "./f
 import { startLlamaServer } from "./llama-server.ts"
 import { nowMs } from "./load.ts"
 import { printPlace } from "./place.ts"
+import { sentence } from "./sentence.ts"
 import { jainIndex } from "./simulation.ts"
 import { openFolder } from "./world.ts"
 
@@ -34,7 +35,6 @@ const thinkMaxMs = 500
 const seconds = short ? 6 : 20
 const contextTokens = 512
 const answerTokensMax = 32
-const words = "water letter morning people train question answer bridge town week home think days moon".split(" ")
 
 /** Asks, and tells when the first text comes; resolves to the tokens of the answer. */
 type Ask = (user: string, prompt: string, onFirst: () => void) => Promise<number>
@@ -64,7 +64,7 @@ async function measured(ask: Ask, { heavy, light }: Load): Promise<Seen> {
   const served = Array.from({ length: light + (heavy > 0 ? 1 : 0) }, () => 0)
   const one = async (user: number, thinkMs: number, seed: string) => {
     const luck = luckOf(seed)
-    const prompt = () => Array.from({ length: 24 }, () => words[Math.floor(luck() * words.length)]).join(" ")
+    const prompt = () => sentence(luck, 24)
     for (;;) {
       await setTimeout(luck() * thinkMs)
       const askedMs = nowMs()

@@ -4,10 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { onTestFinished } from "vitest"
+import { addressOf } from "./address.ts"
 
 const main = join(import.meta.dirname, "../../src/main.ts")
-const readyMaxMs = 60_000
-const address = /Parley is ready: (http:\/\/[^"\s]+)/
 
 export interface MainProcess {
   readonly child: ChildProcess
@@ -53,14 +52,6 @@ export function startMain(options: {
     await ended
     clearTimeout(slow)
   })
-  const ready = async () => {
-    const giveUpAt = performance.now() + readyMaxMs
-    for (;;) {
-      const found = address.exec(output)?.[1]
-      if (found !== undefined) return found
-      if (child.exitCode !== null || performance.now() > giveUpAt) throw new Error(`it is not ready:\n${output}`)
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
+  const ready = () => addressOf(child, () => output)
   return { child, output: () => output, ready, ended }
 }

@@ -8,10 +8,8 @@ import { chownSync, existsSync, mkdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { onTestFinished } from "vitest"
 import { kill } from "../../src/store/process-identity.ts"
+import { addressOf } from "./address.ts"
 import type { ImageTree } from "./image-tree.ts"
-
-const address = /Parley is ready: (http:\/\/[^"\s]+)/
-const readyMaxMs = 90_000
 
 /** Why it cannot be tried here; undefined where it can. */
 export const unsealable: string | undefined = whyNot()
@@ -123,15 +121,7 @@ function followed(child: ChildProcess, { uid }: ImageTree, env: Readonly<Record<
     child.kill("SIGKILL")
     await ended
   })
-  const ready = async () => {
-    const giveUpAt = performance.now() + readyMaxMs
-    for (;;) {
-      const found = address.exec(output)?.[1]
-      if (found !== undefined) return found
-      if (child.exitCode !== null || performance.now() > giveUpAt) throw new Error(`it is not ready:\n${output}`)
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
+  const ready = () => addressOf(child, () => output)
   const exec: Sealed["exec"] = (command, more = {}) => {
     const [pid] = first()
     const entered = [`--target=${pid}`, "--mount", "--pid", "--root", "--wd", ...noRights(uid).split(" "), "--"]
