@@ -37,6 +37,8 @@ const repetitions = short ? 1 : Number(values.repetitions)
 const counts = short ? [1, 8] : [1, 4, 8, 16, 32, 64]
 const slots = Math.max(...counts)
 const sessionsAt = 32
+/** Long enough for the first prompts, which they read one after another. */
+const sessionSeconds = 15
 const seconds = short ? 2 : 4
 const contextTokens = 512
 const promptWords = 48
@@ -157,7 +159,8 @@ async function main(): Promise<void> {
   for (let repetition = 0; repetition < repetitions; repetition++) {
     await takeTurns(sides, repetition)
     if (!counts.includes(sessionsAt)) continue
-    sessions.push(await askSessions({ file, people: sessionsAt, contextTokens, answerTokensMax, seconds, prompt }))
+    const common = { file, contextTokens, answerTokensMax, prompt }
+    sessions.push(await askSessions({ ...common, people: sessionsAt, seconds: sessionSeconds }))
   }
   report(sides[0]!, peers, sessions)
   if (charts !== undefined) draw(charts, sides)

@@ -11,7 +11,7 @@ export interface SessionsOptions {
   readonly prompt: () => string
 }
 
-/** Answer tokens a second, with the threads that it chooses by itself. */
+/** Answer tokens a second, with the threads that it chooses by itself; what is not answered then is cut off. */
 export async function askSessions(options: SessionsOptions): Promise<number> {
   const { answerTokensMax: maxTokens, contextTokens: contextSize, file, people, prompt, seconds } = options
   const llama = await getLlama({ gpu: false, build: "never" })
@@ -22,13 +22,17 @@ export async function askSessions(options: SessionsOptions): Promise<number> {
     tokens += more.length
   }
   const startedMs = nowMs()
-  const untilMs = startedMs + seconds * 1_000
+  const signal = AbortSignal.timeout(seconds * 1_000)
   const one = async () => {
     const session = new LlamaChatSession({ contextSequence: context.getSequence(), systemPrompt: "" })
-    do {
+    const options = { temperature: 0.7, topP: 0.95, topK: 40, maxTokens, onToken, signal, stopOnAbortSignal: true }
+    while (!signal.aborted) {
       session.resetChatHistory()
-      await session.prompt(prompt(), { temperature: 0.7, topP: 0.95, topK: 40, maxTokens, onToken })
-    } while (nowMs() < untilMs)
+      await session.prompt(prompt(), options).catch((cause: unknown) => {
+        // Of a prompt that was still being read there is nothing to give back.
+        if (!signal.aborted) throw cause
+      })
+    }
   }
   await Promise.all(Array.from({ length: people }, one))
   const perSecond = (tokens * 1_000) / (nowMs() - startedMs)

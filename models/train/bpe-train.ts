@@ -1,7 +1,7 @@
 /** Learns a byte-level BPE vocabulary: the most frequent pair of neighbours becomes a token, again and again. */
 import { byteCharacters } from "../../src/inference/byte-alphabet.ts"
 import type { Vocabulary } from "../random-vocabulary.ts"
-import { charactersOf, wordsOf } from "./bpe.ts"
+import { charactersOf, merged, wordsOf } from "./bpe.ts"
 
 /** A pair that is rarer than this is not worth a token. */
 const countMin = 10
@@ -38,6 +38,26 @@ export function trainBpe(texts: Iterable<string>, tokensMax: number): Vocabulary
     pairs.delete(best)
   }
   return vocabularyOf(tokens, merges)
+}
+
+/** As it was, and with a token for each of the characters: what it read as one token before, it reads so still. */
+export function withCharacters({ merges, special, tokens }: Vocabulary, characters: Iterable<string>): Vocabulary {
+  const text = tokens.slice(0, special["<|endoftext|>"])
+  const known = new Set(text)
+  const grown = [...merges]
+  const rankOf = new Map(merges.map((merge, rank) => [merge, rank]))
+  for (const character of characters) {
+    let parts = merged(charactersOf(character), rankOf)
+    while (parts.length > 1) {
+      const [left, right, ...rest] = parts as [string, string, ...Array<string>]
+      const joined = `${left}${right}`
+      rankOf.set(`${left} ${right}`, grown.push(`${left} ${right}`) - 1)
+      if (!known.has(joined)) text.push(joined)
+      known.add(joined)
+      parts = merged([joined, ...rest], rankOf)
+    }
+  }
+  return vocabularyOf(text, grown)
 }
 
 const specialNames = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] as const

@@ -46,7 +46,8 @@ const knownMax = 200_000
 /** A special token is written as it is called. */
 const bytesOf = (token: string) => bytesOfCharacters(token) ?? Buffer.from(token, "utf8")
 
-function merged(parts: Array<string>, rankOf: ReadonlyMap<string, number>): Array<string> {
+/** The parts with every merge applied, the one that was learned first before the others. */
+export function merged(parts: Array<string>, rankOf: ReadonlyMap<string, number>): Array<string> {
   for (;;) {
     let best = -1
     let bestRank = Number.POSITIVE_INFINITY

@@ -5,6 +5,7 @@
 
 import type { Language } from "./dialogue.ts"
 import type { Dice } from "./dice.ts"
+import { anyHan } from "./han.ts"
 import { chineseWords, englishWords, nameEndings, nameSyllables, smallEnglishWords } from "./word-lists.ts"
 
 export const spelled = (word: string) => [...word].join("-")
@@ -50,5 +51,6 @@ export function wordsOf(dice: Dice): string {
 }
 
 export function charactersOf(dice: Dice): string {
-  return Array.from({ length: dice.between(1, 5) }, () => dice.pick(chineseWords)).join("")
+  const isOfWords = dice.chance(0.6)
+  return Array.from({ length: dice.between(1, 5) }, () => (isOfWords ? dice.pick(chineseWords) : anyHan(dice))).join("")
 }

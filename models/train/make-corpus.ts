@@ -4,14 +4,17 @@
  *   node models/train/make-corpus.ts [--out .cache/guide] [--dialogues 250000] [--seed 1] [--named 26]
  *                                    [--vocabulary FILE]
  *
- * `--vocabulary` takes that of an earlier corpus, so that a model goes on learning from this one.
+ * `--vocabulary` takes that of an earlier corpus, and what is new in today's: `grow.py` lets a model of the
+ * earlier one go on learning with it.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import type { Vocabulary } from "../random-vocabulary.ts"
 import { bpeOf } from "./bpe.ts"
+import { withCharacters } from "./bpe-train.ts"
 import { corpusOf } from "./corpus.ts"
+import { standardHan } from "./han.ts"
 import { waysOf } from "./phrasing.ts"
 import { phrasings } from "./questions.ts"
 import { tokenFiles } from "./token-files.ts"
@@ -30,7 +33,9 @@ const contextTokens = 1_024
 const [count, seed] = [Number(values.dialogues), Number(values.seed)]
 
 const vocabulary: Vocabulary =
-  values.vocabulary === undefined ? guideVocabulary() : JSON.parse(await readFile(values.vocabulary, "utf8"))
+  values.vocabulary === undefined
+    ? guideVocabulary()
+    : withCharacters(JSON.parse(await readFile(values.vocabulary, "utf8")), standardHan)
 const { learned, left, lengths, tokens } = tokenFiles(
   corpusOf(seed, count, Number(values.named)),
   bpeOf(vocabulary),

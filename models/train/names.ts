@@ -2,6 +2,7 @@
 
 import type { Language } from "./dialogue.ts"
 import type { Dice } from "./dice.ts"
+import { anyHan } from "./han.ts"
 import { heldOutNames } from "./held-out.ts"
 import { madeUpWord } from "./letters.ts"
 import { givenNames, surnames } from "./word-lists.ts"
@@ -27,9 +28,6 @@ function chineseName(dice: Dice): string {
 /** No syllables: whoever copies it goes letter by letter, to the end. */
 const anyLetters = (dice: Dice) =>
   Array.from({ length: dice.between(3, 9) }, () => String.fromCharCode(dice.between(97, 122))).join("")
-
-/** Most of these stand nowhere else in the corpus: they are bytes to be copied. */
-const anyHan = (dice: Dice) => String.fromCodePoint(dice.between(0x4e00, 0x9fa5))
 
 export const greeted = (name: string, language: Language) =>
   language === "en" ? `Nice to meet you, ${name}.` : `很高兴认识你\uFF0C${name}。`

@@ -99,7 +99,7 @@ const weights: Readonly<Record<string, number>> = {
   "count-letters": 9,
   "count-words": 5,
   "count-chars": 5,
-  repeat: 7,
+  repeat: 10,
   config: 8,
   capital: 7,
   "capital-of": 3,

@@ -42,7 +42,10 @@ interface Answer {
 export function openLoop(model: Model, limits: LoopLimits, send: (message: FromWorker) => void): Loop {
   const { cacheBytesMax, slotsMax, stepTokensMax } = limits
   const prefixes = openPrefixCache(model, slotsMax, cacheBytesMax)
-  const table: Table = { model, prefixes, send, answers: new Map(), plan: Step.empty(slotsMax, stepTokensMax) }
+  const table: Table = {
+    ...{ model, prefixes, send, answers: new Map(), plan: Step.empty(slotsMax, stepTokensMax) },
+    untold: undefined
+  }
   const { answers } = table
   let arrived: Array<Job> = []
   const aborted: Array<number> = []
@@ -65,6 +68,7 @@ export function openLoop(model: Model, limits: LoopLimits, send: (message: FromW
     run: async () => {
       for (;;) {
         if (answers.size === 0 && arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve))
+        if (arrived.length > 0) tell(table)
         do {
           // Whoever was stopped has made room for who comes.
           for (const key of aborted.splice(0)) if (answers.has(key)) leave(table, key)
@@ -74,6 +78,7 @@ export function openLoop(model: Model, limits: LoopLimits, send: (message: FromW
           if (job !== undefined) await enter(table, job)
         } while (arrived.length > 0 || aborted.length > 0)
         if (answers.size > 0) await step(table)
+        if (answers.size === 0) tell(table)
       }
     }
   }
@@ -86,6 +91,14 @@ interface Table {
   readonly send: (message: FromWorker) => void
   readonly answers: Map<number, Answer>
   plan: Step.Plan
+  /** Of the last step: to be told while the next one is computed, as telling wakes another process. */
+  untold: Omit<Decoded, "room"> | undefined
+}
+
+function tell(table: Table): void {
+  const { answers, prefixes, send, untold } = table
+  table.untold = undefined
+  if (untold !== undefined) send({ ...untold, room: roomOf(answers.values(), prefixes) })
 }
 
 function leave(table: Table, key: number): void {
@@ -113,7 +126,7 @@ async function enter(table: Table, job: Job): Promise<void> {
 }
 
 async function step(table: Table): Promise<void> {
-  const { answers, model, prefixes, send } = table
+  const { answers, model, prefixes } = table
   const sinceMs = performance.now()
   const [{ moves, rows }, after] = Step.next(table.plan)
   for (const { from, to } of moves) await prefixes.move(from, to)
@@ -121,7 +134,9 @@ async function step(table: Table): Promise<void> {
   const decoding = rows.map((row) => ({ ...row, answer: answers.get(row.key)! }))
   const counts = countsOf(decoding)
   const asked = decoding.map(({ answer, id, isSampled, tokens }) => rowOf(id, answer, tokens, isSampled))
-  const sampled = await model.decode(asked)
+  const decoded = model.decode(asked)
+  tell(table)
+  const sampled = await decoded
   const texts: Array<Decoded["texts"][number]> = []
   const ends: Array<Decoded["ends"][number]> = []
   for (const [i, { answer, key, tokens }] of decoding.entries()) {
@@ -133,7 +148,7 @@ async function step(table: Table): Promise<void> {
     leave(table, key)
   }
   const tookMs = performance.now() - sinceMs
-  send({ type: "decoded", ...counts, tookMs, room: roomOf(answers.values(), prefixes), texts, ends })
+  table.untold = { type: "decoded", ...counts, tookMs, texts, ends }
 }
 
 /** Undefined when it was refused, and said so. */

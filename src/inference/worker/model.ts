@@ -2,6 +2,7 @@
 import { scheduler } from "node:timers/promises"
 import { getLlama, LlamaLogLevel } from "node-llama-cpp"
 import type { ChatMessage } from "../engine.ts"
+import * as Apart from "./apart.ts"
 import { type Copy, copiesOf } from "./copies.ts"
 import { type InternalSampler, type Internals, internalsOf } from "./internals.ts"
 import type { Prompt } from "./prompt.ts"
@@ -25,7 +26,7 @@ export interface Model {
   readonly isEnd: (token: number) => boolean
   /** Throws `JobRefused` for what it cannot do. */
   readonly sampler: ReturnType<typeof samplersOf>
-  /** One step. The rows' ids are a run without a gap; returns the sampled token of each row with a sampler. */
+  /** One step, in one call or several (apart.ts). The rows' ids are a run without a gap; returns the sampled token of each row with a sampler. */
   readonly decode: (rows: ReadonlyArray<DecodeRow>) => Promise<ReadonlyArray<number | undefined>>
   /** Done with the next step; until then neither sequence may be copied or restored. */
   readonly move: (from: number, to: number) => Promise<void>
@@ -123,7 +124,7 @@ async function contextOf(
 }
 
 function decoderOf({ context }: Internals, tuner: Tuner): Model["decode"] {
-  return async (rows) => {
+  const together = async (rows: ReadonlyArray<DecodeRow>) => {
     const load = loadOf(rows)
     // Threads are started for each step, so another number of them costs nothing.
     context.setThreads(tuner.countFor(load))
@@ -136,6 +137,20 @@ function decoderOf({ context }: Internals, tuner: Tuner): Model["decode"] {
     await context.decodeBatch()
     tuner.heard(load, performance.now() - sinceMs)
     return await Promise.all(rows.map(({ sampler }, i) => sampler && sampled(context, logits[i]!, sampler)))
+  }
+  const inTurn = async (rows: ReadonlyArray<DecodeRow>) => {
+    const all: Array<number | undefined> = []
+    for (const row of rows) all.push(...(await together([row])))
+    return all
+  }
+  let learnt = Apart.empty
+  return async (rows) => {
+    if (loadOf(rows).kind === "prefill") return await together(rows)
+    const sinceMs = performance.now()
+    const way = Apart.wayOf(learnt, rows.length, sinceMs)
+    const all = await (way === "apart" ? inTurn(rows) : together(rows))
+    learnt = Apart.heard(learnt, rows.length, way, performance.now() - sinceMs, performance.now())
+    return all
   }
 }
 

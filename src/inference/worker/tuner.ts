@@ -35,16 +35,18 @@ export function loadOf(rows: ReadonlyArray<Pick<DecodeRow, "tokens">>): Load {
 export function openTuner({ coresMax, threads }: TunerOptions, nowMs: () => number): Tuner {
   const known = new Map<string, { readonly load: Load; threads: Threads.Threads }>()
   let revision = 0
-  /** The kind of step that found the cores taken last. */
-  let crowded: Threads.Threads | undefined
+  /** Of each kind the step that found the cores taken last: what stalls a short step may be nothing to a long one. */
+  const crowded = new Map<Load["kind"], Threads.Threads>()
+  const alike = (kind: Load["kind"]) => [...known.values()].filter((other) => other.load.kind === kind)
   const of = (load: Load) => {
     const found = known.get(keyOf(load))
     if (found !== undefined) return found
-    // The others are alike: a guess to begin with, which is a core for the server and for PostgreSQL.
-    const likest = [...known.values()].toSorted((a, b) => distance(a.load, load) - distance(b.load, load))[0]
-    const count = likest?.threads.count ?? coresMax - 1
-    const begun = Threads.begin(coresMax, count)
-    const threads = crowded === undefined ? begun : Threads.forewarned(begun, crowded)
+    const ofKind = alike(load.kind)
+    // To begin with, a core for the server and for PostgreSQL.
+    const likest = ofKind.toSorted((a, b) => distance(a.load, load) - distance(b.load, load))[0]
+    const begun = Threads.begin(coresMax, likest?.threads.count ?? coresMax - 1)
+    const taken = crowded.get(load.kind)
+    const threads = taken === undefined ? begun : Threads.forewarned(begun, taken)
     const opened = { load: { ...load, tokens: floorOf(load) }, threads }
     known.set(keyOf(load), opened)
     revision++
@@ -61,8 +63,8 @@ export function openTuner({ coresMax, threads }: TunerOptions, nowMs: () => numb
       const isCrowded = Threads.isCrowded(one.threads, after)
       one.threads = after
       if (!isCrowded) return
-      crowded = after
-      for (const other of known.values()) if (other !== one) other.threads = Threads.forewarned(other.threads, after)
+      crowded.set(load.kind, after)
+      for (const other of alike(load.kind)) if (other !== one) other.threads = Threads.forewarned(other.threads, after)
     },
     isSettled: (load) => threads !== undefined || Threads.isSettled(of(load).threads, nowMs()),
     choices: () =>
