@@ -7,6 +7,7 @@
  */
 import { type Dialogue, type Language, languages, type Turn } from "./dialogue.ts"
 import { type Dice, diceOf } from "./dice.ts"
+import { anyHan } from "./han.ts"
 import { greeted, nameOf, notTold, remembered } from "./names.ts"
 import { askedTurn, turnOf, turnOfIntent } from "./questions.ts"
 import { systemPromptOf } from "./system-prompts.ts"
@@ -14,16 +15,35 @@ import { systemPromptOf } from "./system-prompts.ts"
 /** Between the telling of a name and the question for it. */
 const turnsBetweenMax = 8
 const turnsMax = 5
+const rareMax = 16
 
-/** `named`: in how many of a hundred dialogues somebody says a name. */
-export function* corpusOf(seed: number, count: number, named = 26): Generator<Dialogue> {
-  const dice = diceOf(seed)
-  for (let nth = 0; nth < count; nth++) yield dialogueOf(dice, named)
+/** In how many of a hundred dialogues somebody says a name, and has nothing but rare characters repeated. */
+export interface Shares {
+  readonly named: number
+  readonly copied: number
 }
 
-function dialogueOf(dice: Dice, named: number): Dialogue {
+export const usualShares: Shares = { named: 26, copied: 4 }
+
+export function* corpusOf(seed: number, count: number, shares = usualShares): Generator<Dialogue> {
+  const dice = diceOf(seed)
+  for (let nth = 0; nth < count; nth++) yield dialogueOf(dice, shares)
+}
+
+function dialogueOf(dice: Dice, { copied, named }: Shares): Dialogue {
+  if (dice.between(1, 100) <= copied) {
+    return { language: "zh", system: systemPromptOf(dice), turns: [rareRepeated(dice)] }
+  }
   const language = dice.pick(languages)
   return { language, system: systemPromptOf(dice), turns: turnsOf(dice, language, named) }
+}
+
+/** Most characters stand nowhere else: that each can be copied is learned here. */
+function rareRepeated(dice: Dice): Turn {
+  return askedTurn(dice, "zh", "repeat", () => {
+    const answer = Array.from({ length: dice.between(1, rareMax) }, () => anyHan(dice)).join("")
+    return { slots: { chars: answer, words: answer }, answer }
+  })
 }
 
 function turnsOf(dice: Dice, language: Language, named: number): ReadonlyArray<Turn> {

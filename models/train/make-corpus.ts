@@ -2,7 +2,7 @@
  * Writes the corpus for the trainer, and the vocabulary that it is encoded with.
  *
  *   node models/train/make-corpus.ts [--out .cache/guide] [--dialogues 250000] [--seed 1] [--named 26]
- *                                    [--vocabulary FILE]
+ *                                    [--copied 4] [--vocabulary FILE]
  *
  * `--vocabulary` takes that of an earlier corpus, and what is new in today's: `grow.py` lets a model of the
  * earlier one go on learning with it.
@@ -13,7 +13,7 @@ import { parseArgs } from "node:util"
 import type { Vocabulary } from "../random-vocabulary.ts"
 import { bpeOf } from "./bpe.ts"
 import { withCharacters } from "./bpe-train.ts"
-import { corpusOf } from "./corpus.ts"
+import { corpusOf, usualShares } from "./corpus.ts"
 import { standardHan } from "./han.ts"
 import { waysOf } from "./phrasing.ts"
 import { phrasings } from "./questions.ts"
@@ -25,7 +25,8 @@ const { values } = parseArgs({
     out: { type: "string", default: ".cache/guide" },
     dialogues: { type: "string", default: "250000" },
     seed: { type: "string", default: "1" },
-    named: { type: "string", default: "26" },
+    named: { type: "string", default: String(usualShares.named) },
+    copied: { type: "string", default: String(usualShares.copied) },
     vocabulary: { type: "string" }
   }
 })
@@ -37,7 +38,7 @@ const vocabulary: Vocabulary =
     ? guideVocabulary()
     : withCharacters(JSON.parse(await readFile(values.vocabulary, "utf8")), standardHan)
 const { learned, left, lengths, tokens } = tokenFiles(
-  corpusOf(seed, count, Number(values.named)),
+  corpusOf(seed, count, { named: Number(values.named), copied: Number(values.copied) }),
   bpeOf(vocabulary),
   vocabulary.special,
   contextTokens

@@ -47,6 +47,7 @@ def flags():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--checkpoint-s", type=float, default=180, help="seconds between checkpoints")
     parser.add_argument("--minutes", type=float, default=0, help="stop after so long, to go on later; 0 runs to the end")
+    parser.add_argument("--weights", help="a checkpoint to begin from, with a schedule of one's own")
     parser.add_argument("--plain", action="store_true", help="do not compile")
     return parser.parse_args()
 
@@ -264,6 +265,8 @@ def train(shape):
     model = Guide(shape, vocabulary).to(device)
     optimizers = optimizers_of(model)
     kept = os.path.join(shape.data, "checkpoint.pt")
+    if shape.weights and not os.path.exists(kept):
+        restore(torch.load(shape.weights, map_location=device, weights_only=True), model, optimizers)
     step, seen = resume(kept, model, optimizers, shape, device)
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{parameters / 1e6:.2f} M parameters on {device}, from step {step}, {seen / 1e6:.1f} M tokens", flush=True)
@@ -307,7 +310,7 @@ def train(shape):
 
 def told(shape):
     """What a run must share with the one that it goes on from."""
-    free = {"data", "threads", "checkpoint_s", "minutes", "plain", "tokens"}
+    free = {"data", "threads", "checkpoint_s", "minutes", "plain", "tokens", "weights"}
     return {key: value for key, value in vars(shape).items() if key not in free}
 
 
@@ -324,10 +327,14 @@ def resume(path, model, optimizers, shape, device):
     state = torch.load(path, map_location=device, weights_only=True)
     if state["told"] != told(shape):
         raise SystemExit(f"{path} is of a run with other flags: {state['told']}. Remove it, or give the same flags.")
+    restore(state, model, optimizers)
+    return state["step"], state["seen"]
+
+
+def restore(state, model, optimizers):
     model.load_state_dict(state["model"])
     for optimizer, kept in zip(optimizers, state["optimizers"]):
         optimizer.load_state_dict(kept)
-    return state["step"], state["seen"]
 
 
 def write_weights(path, model, shape):

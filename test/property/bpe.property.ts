@@ -2,9 +2,10 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
 import { bpeOf, wordsOf } from "../../models/train/bpe.ts"
-import { trainBpe } from "../../models/train/bpe-train.ts"
+import { trainBpe, withCharacters } from "../../models/train/bpe-train.ts"
 import { corpusOf } from "../../models/train/corpus.ts"
 import { messagesOf } from "../../models/train/dialogue.ts"
+import { standardHan } from "../../models/train/han.ts"
 import { tokenFiles } from "../../models/train/token-files.ts"
 
 const dialogues = [...corpusOf(5, 600)]
@@ -48,6 +49,24 @@ test("no text is read as a special token, and every token is written once", () =
   expect(bpe.encode("<|im_end|>").filter((id) => special.includes(id))).toEqual([])
   expect(new Set(vocabulary.tokens).size).toBe(vocabulary.tokens.length)
   expect(vocabulary.tokens).toHaveLength(1_200)
+})
+
+test("with characters added each is one token, what had its token keeps it, and every text is read back", () => {
+  const grown = withCharacters(vocabulary, standardHan)
+  const { decode, encode } = bpeOf(grown)
+  expect(standardHan).toHaveLength(6_763)
+  expect(standardHan.filter((character) => encode(character).length !== 1)).toEqual([])
+  expect(new Set(grown.tokens).size).toBe(grown.tokens.length)
+  const first = vocabulary.special["<|endoftext|>"]
+  expect(grown.tokens.slice(0, first)).toEqual(vocabulary.tokens.slice(0, first))
+  expect(grown.merges.slice(0, vocabulary.merges.length)).toEqual(vocabulary.merges)
+  expect(withCharacters(grown, standardHan)).toEqual(grown)
+  fc.assert(
+    fc.property(fc.array(fc.oneof(text, fc.constantFrom(...standardHan))), (parts) => {
+      expect(decode(encode(parts.join("")))).toBe(parts.join(""))
+      expect(encode(parts.join("")).length).toBeLessThanOrEqual(bpe.encode(parts.join("")).length)
+    })
+  )
 })
 
 test("a vocabulary is learned again from the same texts", () => {
