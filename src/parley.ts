@@ -17,9 +17,9 @@ import type { Config } from "./cli/config-schema.ts"
 import { thisMachine } from "./cli/doctor/machine.ts"
 import { bytesOf } from "./domain/amounts.ts"
 import { randomId } from "./domain/random-id.ts"
-import type { ChatRouteOptions, Chats } from "./http/chat-route.ts"
 import { healthOf, metricsOf, type Observed } from "./http/observe.ts"
 import { listen } from "./http/server.ts"
+import type { Calls, V1Options } from "./http/v1-call.ts"
 import { type ModelPool, openModelPool, type ServedModel } from "./inference/model-pool.ts"
 import { builtIn, pooledModel } from "./inference/models.ts"
 import { Database, layer as layerDatabase } from "./store/database.ts"
@@ -66,7 +66,7 @@ export const serve = ({ config, ready, seams, stopped }: ServeOptions): Effect.E
 interface Server {
   readonly address: string
   readonly accounts: ReadonlyMap<string, Account>
-  readonly chats: Chats
+  readonly calls: Calls
   /** Fails when a part of the server is given up. */
   readonly failed: Effect.Effect<never, StartTrouble>
 }
@@ -115,7 +115,7 @@ const start = Effect.fn("start")(function* (
   if (Deferred.isDoneUnsafe(failed)) return yield* Deferred.await(failed)
   const configured = channels.map(({ id }) => id)
   const observed: Observed = { database, models, accounts, configured, durability: config.durability }
-  const chats: Chats = { inFlight: 0, isOver: false }
+  const calls: Calls = { inFlight: 0, isOver: false }
   const address = yield* listen({
     host: config.host,
     port: config.port,
@@ -129,9 +129,9 @@ const start = Effect.fn("start")(function* (
     health: healthOf(observed),
     metrics: metricsOf(observed),
     operator: { ...observed, operations: makeOperations(observed), startedAtMs },
-    v1: { chats, models: chatModels(config, pool), limits: config.limits }
+    v1: { calls, models: chatModels(config, pool), limits: config.limits }
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
-  return { address, accounts, chats, failed: Deferred.await(failed) }
+  return { address, accounts, calls, failed: Deferred.await(failed) }
 })
 
 /** Those that are configured; where none is, the guide. */
@@ -152,7 +152,7 @@ const openModels = Effect.fn("openModels")(function* ({ limits, models }: Config
 const aboutBuiltIn =
   "no model is configured: the built-in guide answers, which knows Parley and little else. PARLEY_MODEL names another"
 
-function chatModels(config: Config, { models: [first, ...others] }: ModelPool): ChatRouteOptions["models"] {
+function chatModels(config: Config, { models: [first, ...others] }: ModelPool): V1Options["models"] {
   const chatModel = ({ name, scheduler }: ServedModel) => ({ name, scheduler, sampling: samplingOfModel(config, name) })
   return [chatModel(first), ...others.map(chatModel)]
 }
@@ -170,11 +170,11 @@ const openDatabase = Effect.fn("openDatabase")(function* (
 })
 
 /** Takes nothing more, lets running turns and sends end, and leaves the rest to the next start. */
-const drain = Effect.fn("drain")(function* ({ accounts, chats }: Server, drainMs: number) {
+const drain = Effect.fn("drain")(function* ({ accounts, calls }: Server, drainMs: number) {
   const all = [...accounts.values()]
   for (const { refuse } of all) refuse()
-  chats.isOver = true
-  const busy = () => all.reduce((sum, { conversations }) => sum + conversations.busy(), chats.inFlight)
+  calls.isOver = true
+  const busy = () => all.reduce((sum, { conversations }) => sum + conversations.busy(), calls.inFlight)
   const isIdle = Effect.gen(function* () {
     while (busy() > 0) yield* Effect.sleep(drainPollMs)
     yield* Effect.forEach(all, ({ delivery }) => delivery.drain, { concurrency: "unbounded", discard: true })

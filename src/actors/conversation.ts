@@ -225,7 +225,8 @@ class Conversation implements Behaviour<Machine> {
     const { attempt } = signal
     switch (signal.type) {
       case "started":
-      case "call": // None: no tools are offered.
+      case "call": // None: no tools are offered, and no vectors asked for.
+      case "vector":
         return Effect.void
       case "text": {
         const at = this.#draft.text.length

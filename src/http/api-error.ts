@@ -40,13 +40,6 @@ export function unknownModel(asked: string, served: ReadonlyArray<string>): ApiE
   return new ApiError({ status: 404, type: "invalid_request_error", code: "model_not_found", param: "model", message })
 }
 
-/** 501, which the official clients would repeat without the header. */
-export const noEmbeddings = serverError(
-  501,
-  "not_supported",
-  "There are no embeddings here: the model is loaded to write text. An embedding model can be served beside Parley, by llama-server --embedding.",
-  { "x-should-retry": "false" }
-)
 export const overdue = serverError(504, "timeout", "The answer was not finished in time.")
 export const broken = serverError(500, "internal_error", "The server broke at this request; its log says how.", {
   "x-should-retry": "false"
@@ -78,6 +71,15 @@ export function apiErrorOf(failure: Failure, answerTokensMax: number): ApiError 
   }
 }
 
+/** As of a request for vectors. */
+export function embeddingErrorOf(failure: Failure): ApiError {
+  if (failure._tag !== "PromptTooLong") return apiErrorOf(failure, 0)
+  const { tokens, tokensMax } = failure
+  const words = `This model's maximum context length is ${tokensMax} tokens for each input, and one has ${tokens}.`
+  const unknown = "An input does not fit into this model's maximum context length."
+  return invalid("context_length_exceeded", "input", tokensMax === 0 ? unknown : words)
+}
+
 function queueWords({ queueMax, reason }: QueueFull): string {
   if (reason === "count") return `${queueMax} requests wait already.`
   return reason === "tokens"
@@ -90,7 +92,10 @@ const paramOf = {
   logitBias: "logit_bias",
   shape: "response_format",
   grammar: "grammar",
-  tools: "tools"
+  tools: "tools",
+  model: "model",
+  input: "input",
+  dimensions: "dimensions"
 } as const
 
 function modelFailed({ kind, part = "messages", reason, retryAfterMs }: ModelFailed): ApiError {

@@ -6,7 +6,7 @@ import { type ApiError, invalid } from "./api-error.ts"
 import { chatFields, messageFields, messagesMax, partFields, roles, streamOptionsFields } from "./chat-fields.ts"
 import { readShape } from "./chat-shape.ts"
 import { readCalls, readToolUse, unknownCall } from "./chat-tools.ts"
-import { eachOf, missing, type Read, readFields, wrong } from "./request-fields.ts"
+import { eachOf, missing, type Read, readBody, readFields, wrong } from "./request-fields.ts"
 
 export interface ChatRequest {
   readonly model: string
@@ -27,14 +27,9 @@ export interface ChatRequest {
   readonly toolUse: ToolUse | undefined
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true })
-
 export function readChatRequest(body: Uint8Array): Result.Result<ChatRequest, ApiError> {
-  const text = Result.try(() => utf8.decode(body))
-  if (Result.isFailure(text)) return Result.fail(invalid("invalid_body", null, "The body is not UTF-8."))
-  const json = Result.try((): unknown => JSON.parse(text.success))
-  if (Result.isFailure(json)) return Result.fail(invalid("invalid_body", null, "The body is not JSON."))
-  return Result.flatMap(readFields(chatFields, json.success, ""), fromFields)
+  const fields = Result.flatMap(readBody(body), (json) => readFields(chatFields, json, ""))
+  return Result.flatMap(fields, fromFields)
 }
 
 function fromFields(fields: Read<typeof chatFields>): Result.Result<ChatRequest, ApiError> {

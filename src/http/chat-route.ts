@@ -11,20 +11,8 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { randomId } from "../domain/random-id.ts"
 import type { InferenceRequest, Sampling } from "../inference/engine.ts"
-import type { Failure, InferenceScheduler, Signal, Standing } from "../inference/scheduler.ts"
-import {
-  type ApiError,
-  apiErrorOf,
-  broken,
-  errorResponse,
-  invalid,
-  lostMidway,
-  notReady,
-  overdue,
-  stopping,
-  tooLarge,
-  unknownModel
-} from "./api-error.ts"
+import type { Failure, Signal, Standing } from "../inference/scheduler.ts"
+import { apiErrorOf, broken, errorResponse, lostMidway, overdue } from "./api-error.ts"
 import {
   type AnswerHead,
   completionOf,
@@ -36,69 +24,23 @@ import {
   type WholeAnswer
 } from "./chat-answer.ts"
 import { type ChatRequest, readChatRequest } from "./chat-request.ts"
+import { begun, modelOf, type Readiness, readinessOf, user, type V1Options, whileReady } from "./v1-call.ts"
 
-/** What the server waits for when it stops. */
-export interface Chats {
-  inFlight: number
-  /** Set when it stops: nothing more is begun. */
-  isOver: boolean
-}
-
-export interface ChatModel {
-  readonly name: string
-  readonly scheduler: InferenceScheduler["Service"]
-  /** What a request does not say of it. */
-  readonly sampling: Partial<Sampling> | undefined
-}
-
-export interface ChatRouteOptions {
-  readonly chats: Chats
-  /** All that are served, the default first. */
-  readonly models: readonly [ChatModel, ...ReadonlyArray<ChatModel>]
-  readonly limits: {
-    readonly bodyMaxBytes: number
-    /** A client that asks for more gets this much. */
-    readonly answerTokensMax: number
-    /** From the request to the end of its answer, the queue included. */
-    readonly turnMaxMs: number
-  }
-}
-
-/**
- * Whom the scheduler's fairness counts. There is one token, so there is one API key, and all of `/v1` is one user
- * beside those of the platforms. A `user` that a client makes up buys no share.
- */
-const user = "v1"
 /** Proxies commonly cut a connection that is silent for 30 s or longer. */
 const silenceMaxMs = 15_000
-/** A worker that died is back within a second or two: nobody need know. */
-const readyMaxMs = 5_000
 /** A reader that takes nothing for so long is gone; it holds no slot, but its connection. */
 const stalledMaxMs = 60_000
 
-export const chatRoute = (options: ChatRouteOptions) =>
+export const chatRoute = (options: V1Options) =>
   HttpRouter.route("POST", "/v1/chat/completions", (request) => answered(request, options))
 
 const answered = Effect.fnUntraced(
-  function* (request: HttpServerRequest.HttpServerRequest, options: ChatRouteOptions) {
-    const { chats, limits, models } = options
-    if (chats.isOver) return yield* stopping
-    // The scope is the request's: it closes when the last byte of a stream is written.
-    yield* Effect.acquireRelease(
-      Effect.sync(() => chats.inFlight++),
-      () => Effect.sync(() => chats.inFlight--)
-    )
-    const asked = yield* Effect.fromResult(readChatRequest(yield* bodyOf(request, limits.bodyMaxBytes)))
-    const model = models.find(({ name }) => name === asked.model)
-    if (model === undefined) {
-      return yield* unknownModel(
-        asked.model,
-        models.map(({ name }) => name)
-      )
-    }
-    const { sampling, scheduler } = model
+  function* (request: HttpServerRequest.HttpServerRequest, options: V1Options) {
+    const { limits, models } = options
+    const asked = yield* Effect.fromResult(readChatRequest(yield* begun(request, options)))
+    const { name, sampling, scheduler } = yield* modelOf(models, asked.model)
     const nowMs = yield* Clock.currentTimeMillis
-    const head = { id: `chatcmpl-${randomId()}`, created: Math.floor(nowMs / 1_000), model: model.name }
+    const head = { id: `chatcmpl-${randomId()}`, created: Math.floor(nowMs / 1_000), model: name }
     const wanted = inferenceOf(head.id, asked, { ...samplingDefault, ...sampling }, limits.answerTokensMax)
     const manner = asked.isStream ? "streamed" : "whole"
     yield* Effect.logDebug(`${head.id}: ${manner}, ${asked.messages.length} messages`)
@@ -107,7 +49,7 @@ const answered = Effect.fnUntraced(
       signals: scheduler.infer({ ...wanted, ...standingOf(asked) }),
       answerTokensMax: wanted.answerTokensMax,
       dueMs: nowMs + limits.turnMaxMs,
-      readiness: (yield* scheduler.stats).ready ? undefined : untilHopeless(scheduler)
+      readiness: yield* readinessOf(scheduler)
     }
     return yield* asked.isStream ? streamed(call, asked.includeUsage, request) : whole(call, limits.turnMaxMs)
   },
@@ -121,20 +63,8 @@ interface Call {
   readonly answerTokensMax: number
   /** When it is given up. */
   readonly dueMs: number
-  /** Present when the model was not ready as the request came; fails when it stays so. */
-  readonly readiness: Effect.Effect<never, ApiError> | undefined
+  readonly readiness: Readiness
 }
-
-const bodyOf = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, bodyMaxBytes: number) {
-  // Whoever announces too much is not read at all.
-  if (Number(request.headers["content-length"] ?? 0) > bodyMaxBytes) return yield* tooLarge(bodyMaxBytes)
-  const body = yield* Effect.mapError(request.arrayBuffer, ({ reason }) =>
-    reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
-      ? tooLarge(bodyMaxBytes)
-      : invalid("invalid_body", null, "The body could not be read to its end.")
-  )
-  return new Uint8Array(body)
-})
 
 /** OpenAI's. */
 const samplingDefault = { temperature: 1 }
@@ -162,21 +92,10 @@ function standingOf({ isFlex, isStream }: ChatRequest): Standing {
   return { firstAttempt: 1, class: isFlex ? "background" : "interactive", mayRestart: !isStream }
 }
 
-const untilHopeless = Effect.fnUntraced(function* (scheduler: InferenceScheduler["Service"]) {
-  yield* Effect.sleep(readyMaxMs)
-  const { ready, trouble } = yield* scheduler.stats
-  return yield* ready ? Effect.never : notReady(trouble ?? "it is being loaded")
-})
-
-/** Of two that fail differently, whichever is first. */
-function whileReady<A, E>(work: Effect.Effect<A, E>, { readiness }: Call): Effect.Effect<A, E | ApiError> {
-  return readiness === undefined ? work : Effect.raceFirst(work, readiness)
-}
-
 const whole = Effect.fnUntraced(function* (call: Call, turnMaxMs: number) {
   const answer: WholeAnswer = { text: "", calls: [], end: undefined }
   const reading = Stream.runForEachArray(call.signals, (signals) => Effect.sync(() => hear(answer, signals)))
-  yield* whileReady(reading, call).pipe(
+  yield* whileReady(reading, call.readiness).pipe(
     Effect.mapError((error) => (error._tag === "ApiError" ? error : apiErrorOf(error, call.answerTokensMax))),
     Effect.timeoutOrElse({ duration: turnMaxMs, orElse: () => Effect.fail(overdue) })
   )
@@ -199,7 +118,7 @@ const streamed = Effect.fnUntraced(function* (
 ) {
   const answer: StreamedAnswer = { head: call.head, includeUsage, hasBegun: false, isOver: false }
   const pull: Signals = yield* Stream.toPull(call.signals)
-  const first = yield* whileReady(firstEvents(pull, answer, call), call)
+  const first = yield* whileReady(firstEvents(pull, answer, call), call.readiness)
   const bytes = Stream.unfold(first, (unsent: string) =>
     Effect.map(unsent === "" ? laterEvents(pull, answer, call) : Effect.succeed(unsent), (events) =>
       events === "" ? undefined : ([Buffer.from(events), ""] as const)

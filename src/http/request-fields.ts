@@ -41,6 +41,16 @@ function isEmpty(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.keys(value).length === 0
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true })
+
+/** As JSON. */
+export function readBody(body: Uint8Array): Result.Result<unknown, ApiError> {
+  const text = Result.try(() => utf8.decode(body))
+  if (Result.isFailure(text)) return Result.fail(invalid("invalid_body", null, "The body is not UTF-8."))
+  const json = Result.try((): unknown => JSON.parse(text.success))
+  return Result.mapError(json, () => invalid("invalid_body", null, "The body is not JSON."))
+}
+
 /** Null is as if it were absent. `path` is of the object itself, "" for the body. */
 export function readFields<F extends Fields>(
   fields: F,

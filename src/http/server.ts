@@ -9,7 +9,6 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { ChatRouteOptions } from "./chat-route.ts"
 import { type GuardOptions, makeGuard } from "./guard.ts"
 import { guardMiddleware, guardUpgrades } from "./guard-middleware.ts"
 import { type Health, healthRoutes } from "./health.ts"
@@ -18,6 +17,7 @@ import { metricsRoute } from "./metrics.ts"
 import { type OperatorOptions, operatorRoutes } from "./operator/operator-routes.ts"
 import { pageRoutes } from "./page-route.ts"
 import { pageDir, readStaticFiles } from "./static-files.ts"
+import type { V1Options } from "./v1-call.ts"
 import { v1Routes } from "./v1-routes.ts"
 import { type WebhookRouteOptions, webhookRoute } from "./webhook-route.ts"
 import { openSockets, type SocketOptions } from "./ws.ts"
@@ -28,7 +28,7 @@ export interface HttpOptions extends WebhookRouteOptions, GuardOptions, Pick<Soc
   /** Prometheus' text format. */
   readonly metrics: Effect.Effect<string>
   readonly operator: OperatorOptions
-  readonly v1: ChatRouteOptions
+  readonly v1: V1Options
 }
 
 /** `reason` is a sentence with the mend. */

@@ -3,22 +3,20 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
-import { errorResponse, noEmbeddings, unknownUrl, wrongMethod } from "./api-error.ts"
-import { type ChatRouteOptions, chatRoute } from "./chat-route.ts"
+import { errorResponse, unknownUrl, wrongMethod } from "./api-error.ts"
+import { chatRoute } from "./chat-route.ts"
+import { embeddingsRoute } from "./embeddings-route.ts"
 import { modelsRoutes } from "./models-route.ts"
+import type { V1Options } from "./v1-call.ts"
 
-export const v1Routes = (options: ChatRouteOptions) =>
+export const v1Routes = (options: V1Options) =>
   HttpRouter.addAll(
     Effect.map(Clock.currentTimeMillis, (nowMs) => [
       chatRoute(options),
+      embeddingsRoute(options),
       ...modelsRoutes(
         options.models.map(({ name }) => name),
         Math.floor(nowMs / 1_000)
-      ),
-      HttpRouter.route(
-        "POST",
-        "/v1/embeddings",
-        Effect.sync(() => errorResponse(noEmbeddings))
       ),
       HttpRouter.route("*", "/v1/*", elsewhere)
     ])

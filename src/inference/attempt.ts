@@ -1,7 +1,7 @@
-/** One attempt at one answer: what an engine says until it has finished, asked again while it has no room. */
+/** One attempt at one request: what an engine says until it has finished, asked again while it has no room. */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { type Engine, type EngineError, EngineLost, type InferenceRequest, type Token } from "./engine.ts"
+import { type Engine, type EngineError, EngineLost, EngineRefused, type EngineRequest, type Token } from "./engine.ts"
 
 export interface Patience {
   /** The least pause before a busy engine is asked again, whatever it said. */
@@ -13,7 +13,7 @@ export interface Patience {
 /** Succeeds once `onToken` had the `finish`, which is the last token it gets, and the engine's stream is over. */
 export const runAttempt = Effect.fnUntraced(function* (
   engine: Engine,
-  request: InferenceRequest,
+  request: EngineRequest,
   { busyMaxMs, busyMinMs }: Patience,
   onToken: (token: Token) => void
 ) {
@@ -29,7 +29,7 @@ export const runAttempt = Effect.fnUntraced(function* (
 
 function generate(
   engine: Engine,
-  request: InferenceRequest,
+  request: EngineRequest,
   onToken: (token: Token) => void
 ): Effect.Effect<undefined, EngineError> {
   let isFinished = false
@@ -41,10 +41,17 @@ function generate(
         onToken(token)
       }
     })
-  return Effect.matchEffect(Stream.runForEachArray(engine.generate(request), pass), {
+  return Effect.matchEffect(Stream.runForEachArray(askOf(engine, request), pass), {
     // What has finished stays finished, whatever becomes of the engine.
     onFailure: (error) => (isFinished ? Effect.undefined : Effect.fail(error)),
     onSuccess: () =>
       isFinished ? Effect.undefined : Effect.fail(new EngineLost({ reason: "The answer stopped before its end." }))
   })
+}
+
+/** Whichever way the engine is asked for it. */
+export function askOf(engine: Engine, request: EngineRequest): Stream.Stream<Token, EngineError> {
+  if (!("inputs" in request)) return engine.generate(request)
+  const reason = "it makes no embeddings"
+  return engine.embed?.(request) ?? Stream.fail(new EngineRefused({ reason, part: "model" }))
 }

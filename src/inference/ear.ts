@@ -32,7 +32,7 @@ export function earOf(floor: Floor, ticket: Ticket, mayRestart: boolean, tell: (
         Schedule.settle(ticket, answerTokens)
         isOver = true
       } else {
-        Schedule.progress(ticket, ++texts)
+        if (token.type !== "vector") Schedule.progress(ticket, ++texts)
         if (!mayRestart) ticket.isPinned = true
       }
       tell(token)

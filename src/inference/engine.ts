@@ -87,6 +87,22 @@ export interface InferenceRequest extends Sampling {
   readonly toolUse?: ToolUse
 }
 
+/** A text, or its tokens as the model numbers them. */
+export type EmbeddingInput = string | ReadonlyArray<number>
+
+/** What vectors are asked of, all or none. */
+export interface EmbeddingRequest {
+  /** The same on every attempt. */
+  readonly id: string
+  readonly user: string
+  /** At least one. */
+  readonly inputs: ReadonlyArray<EmbeddingInput>
+  /** Of each vector; left out, as many as the model gives. */
+  readonly dimensions?: number
+}
+
+export type EngineRequest = InferenceRequest | EmbeddingRequest
+
 export type FinishReason = "stop" | "length" | "tool-calls"
 
 /** More of a call. The first of an `index`, which counts from 0, has the id and the name. */
@@ -111,6 +127,8 @@ export type Token =
   /** More of the answer: whole characters only, never half of a code point. */
   | { readonly type: "text"; readonly text: string }
   | ({ readonly type: "call" } & CallDelta)
+  /** Of an input: 32-bit floats, little-endian, as base64. */
+  | { readonly type: "vector"; readonly index: number; readonly vector: string }
   /** The last one. */
   | { readonly type: "finish"; readonly reason: FinishReason; readonly usage: Usage }
 
@@ -129,6 +147,8 @@ export interface Engine {
    * progress timeout is `EngineLost`.
    */
   readonly generate: (request: InferenceRequest) => Stream.Stream<Token, EngineError>
+  /** A vector for each input, and `finish`. Otherwise as `generate`; left out where it cannot. */
+  readonly embed?: (request: EmbeddingRequest) => Stream.Stream<Token, EngineError>
   /** True when a request would be decoded at once if a slot were free: loaded, and not restarting. */
   readonly isReady: Effect.Effect<boolean>
   /** What keeps it from being ready, in words for an operator; undefined when it is ready. */
@@ -160,7 +180,10 @@ export type EngineError = EngineLost | EngineRefused | EngineBusy | PromptTooLon
 export class EngineLost extends Data.TaggedError("EngineLost")<{ readonly reason: string }> {}
 
 /** What of a request an engine refuses. */
-export type RequestPart = "messages" | "logitBias" | "shape" | "grammar" | "tools"
+export type RequestPart =
+  | ("messages" | "logitBias" | "shape" | "grammar" | "tools")
+  /** `model`: that it makes vectors at all. */
+  | ("model" | "input" | "dimensions")
 
 /** The engine answered that it will not: repeating cannot help. Without a `part` it is the request as a whole. */
 export class EngineRefused extends Data.TaggedError("EngineRefused")<{

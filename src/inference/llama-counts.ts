@@ -1,5 +1,5 @@
 /** What a worker has done since its engine was opened. */
-import type { Decoded, Room } from "./worker/wire.ts"
+import type { Decoded } from "./worker/wire.ts"
 
 export interface Counts {
   restarts: number
@@ -7,24 +7,18 @@ export interface Counts {
   steps: number
   rows: number
   tokens: number
-  /** Of prompts: those that were decoded, and those that were kept from before. */
+  /** Those of them that were of prompts. */
   promptTokens: number
-  cachedTokens: number
-  /** As of the last step. */
-  room: Room
 }
 
-export const noRoom: Room = { usedTokens: 0, reservedTokens: 0, heldTokens: 0, copies: 0, copyBytes: 0 }
-
 export function emptyCounts(): Counts {
-  return { restarts: 0, steps: 0, rows: 0, tokens: 0, promptTokens: 0, cachedTokens: 0, room: noRoom }
+  return { restarts: 0, steps: 0, rows: 0, tokens: 0, promptTokens: 0 }
 }
 
 /** Changes them in place. */
-export function count(counts: Counts, { promptTokens, room, texts, tokens }: Decoded): void {
+export function count(counts: Counts, { promptTokens, texts, tokens }: Decoded): void {
   counts.steps++
   counts.rows += texts.length
   counts.tokens += tokens
   counts.promptTokens += promptTokens
-  counts.room = room
 }

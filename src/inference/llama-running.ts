@@ -6,7 +6,7 @@ import type { EngineError, EngineRefused, InferenceRequest, Token } from "./engi
 import { answerGrammar } from "./shape/answer-grammar.ts"
 import { endOf, hearText, type ToolAnswer, toolAnswer } from "./shape/tool-answer.ts"
 import { callStart, withTools } from "./shape/tool-text.ts"
-import type { Decoded, Job } from "./worker/wire.ts"
+import type { Decoded, Embedded, Job, ToWorker } from "./worker/wire.ts"
 
 export type Tokens = Queue.Queue<Token, EngineError | Cause.Done>
 
@@ -34,8 +34,9 @@ export function jobOf(
   }))
 }
 
-export function runningOf({ stopUntil }: Job, tokens: Tokens): Running {
-  return { tokens, toolAnswer: stopUntil === undefined ? undefined : toolAnswer() }
+export function runningOf(work: Extract<ToWorker, { readonly job: unknown }>, tokens: Tokens): Running {
+  const mayCall = work.type === "generate" && work.job.stopUntil !== undefined
+  return { tokens, toolAnswer: mayCall ? toolAnswer() : undefined }
 }
 
 export function hearStep(running: AllRunning, { ends, texts }: Decoded): void {
@@ -52,6 +53,18 @@ export function hearStep(running: AllRunning, { ends, texts }: Decoded): void {
     Queue.endUnsafe(one.tokens)
     running.delete(key)
   }
+}
+
+export function hearVector(running: AllRunning, { key, promptTokens, vector }: Embedded): void {
+  const one = running.get(key)
+  if (one === undefined) return
+  if (vector === undefined) Queue.offerUnsafe(one.tokens, progress)
+  else Queue.offerUnsafe(one.tokens, { type: "vector", index: vector[0], vector: vector[1] })
+  if (promptTokens === undefined) return
+  const usage = { promptTokens, cachedTokens: 0, answerTokens: 0 }
+  Queue.offerUnsafe(one.tokens, { type: "finish", reason: "stop", usage })
+  Queue.endUnsafe(one.tokens)
+  running.delete(key)
 }
 
 function tokensOf({ toolAnswer }: Running, text: string): ReadonlyArray<Token> {

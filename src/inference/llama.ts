@@ -25,19 +25,18 @@ import {
   EngineBusy,
   type EngineError,
   EngineLost,
-  EngineRefused,
-  type InferenceRequest,
-  PromptTooLong,
+  type EngineRefused,
   type Token
 } from "./engine.ts"
 import { ggufProblem } from "./gguf-file.ts"
-import { broken, fileMend, unopened } from "./llama-broken.ts"
-import { type Counts, count, emptyCounts, noRoom } from "./llama-counts.ts"
-import { type AllRunning, hearStep, jobOf, loseAll, refuse, runningOf, type Tokens } from "./llama-running.ts"
+import { broken, fileMend } from "./llama-broken.ts"
+import { type Counts, emptyCounts } from "./llama-counts.ts"
+import { jobOf, runningOf, type Tokens } from "./llama-running.ts"
+import { hear, lose, type State } from "./llama-state.ts"
 import * as Patience from "./patience.ts"
-import { addStep, emptyStepStats, type StepStats, takeThreads, threadWords } from "./step-stats.ts"
-import type { FromWorker, WorkerOptions } from "./worker/wire.ts"
-import { startWorker, type WorkerEvent, type WorkerProcess } from "./worker-process.ts"
+import { emptyStepStats, type StepStats, threadWords } from "./step-stats.ts"
+import type { ToWorker, WorkerOptions } from "./worker/wire.ts"
+import { startWorker, type WorkerEvent } from "./worker-process.ts"
 
 export interface LlamaOptions {
   readonly name: string
@@ -111,7 +110,17 @@ export const openLlama = Effect.fn("openLlama")(function* (
   return {
     name: options.name,
     slotsMax: options.slotsMax,
-    generate: (request) => Stream.unwrap(generate(state, request)),
+    generate: (request) =>
+      Stream.unwrap(
+        answered(state, (key, seed) =>
+          Result.map(jobOf(key, { ...request, seed: (request.seed ?? seed) >>> 0 }), (job) => ({
+            type: "generate",
+            job
+          }))
+        )
+      ),
+    embed: ({ dimensions, inputs }) =>
+      Stream.unwrap(answered(state, (key) => Result.succeed({ type: "embed", job: { key, inputs, dimensions } }))),
     isReady: Effect.sync(() => state.worker !== undefined),
     trouble: Effect.sync(() => state.trouble),
     workerPid: Effect.sync(() => state.worker?.pid),
@@ -121,24 +130,11 @@ export const openLlama = Effect.fn("openLlama")(function* (
   }
 })
 
-interface State {
-  readonly options: Required<Omit<LlamaOptions, "threads" | "watch" | "cacheBytesMax">> & LlamaOptions
-  /** Open while there is a worker. */
-  readonly ready: Latch.Latch
-  readonly running: AllRunning
-  readonly counts: Counts
-  readonly steps: StepStats
-  worker: WorkerProcess | undefined
-  /** With that worker. */
-  patience: Patience.Patience | undefined
-  /** A worker could not load the file, or not in time. */
-  isRefused: boolean
-  trouble: string | undefined
-  inUse: number
-  lastKey: number
-}
+/** The work that a request is to the worker, by its key and a seed that nobody asked for. */
+type WorkOf = (key: number, seed: number) => Result.Result<Work, EngineRefused>
+type Work = Extract<ToWorker, { readonly job: unknown }>
 
-const generate = Effect.fnUntraced(function* (state: State, request: InferenceRequest) {
+const answered = Effect.fnUntraced(function* (state: State, workOf: WorkOf) {
   yield* Effect.acquireRelease(takeSlot(state), () => Effect.sync(() => state.inUse--))
   const { loadMaxMs } = state.options
   yield* state.ready.await.pipe(
@@ -149,9 +145,10 @@ const generate = Effect.fnUntraced(function* (state: State, request: InferenceRe
   )
   // Bounded by the answer: one item for each step that it is in.
   const tokens: Tokens = yield* Queue.unbounded<Token, EngineError | Cause.Done>()
-  const seed = request.seed ?? (yield* Random.nextIntBetween(0, seedMax))
-  yield* Effect.acquireRelease(begin(state, { ...request, seed: seed >>> 0 }, tokens), (key) =>
-    Effect.sync(() => abort(state, key))
+  const seed = yield* Random.nextIntBetween(0, seedMax)
+  yield* Effect.acquireRelease(
+    begin(state, (key) => workOf(key, seed), tokens),
+    (key) => Effect.sync(() => abort(state, key))
   )
   return Stream.fromQueue(tokens)
 })
@@ -163,15 +160,15 @@ const takeSlot = (state: State) =>
     return Effect.void
   })
 
-const begin = (state: State, request: InferenceRequest & { readonly seed: number }, tokens: Tokens) =>
+const begin = (state: State, workOf: (key: number) => ReturnType<WorkOf>, tokens: Tokens) =>
   Effect.suspend((): Effect.Effect<number, EngineLost | EngineRefused> => {
     if (state.worker === undefined) return new EngineLost({ reason: state.trouble ?? "its worker is gone" })
-    const job = jobOf(++state.lastKey, request)
-    if (Result.isFailure(job)) return job.failure
-    const { key } = job.success
-    state.running.set(key, runningOf(job.success, tokens))
+    const key = ++state.lastKey
+    const work = workOf(key)
+    if (Result.isFailure(work)) return work.failure
+    state.running.set(key, runningOf(work.success, tokens))
     if (state.patience !== undefined) Patience.given(state.patience, key)
-    state.worker.send({ type: "generate", job: job.success })
+    state.worker.send(work.success)
     return Effect.succeed(key)
   })
 
@@ -244,45 +241,6 @@ const live = Effect.fnUntraced(function* (state: State, opened: Deferred.Deferre
 /** Its choice, once; how it changes is a metric. */
 const tellOfThreads = ({ options: { name }, steps }: State) =>
   Effect.suspend(() => Effect.logInfo(`model ${name}: threads ${threadWords(steps.threads)}; ${wholeCores()} cores`))
-
-function lose(state: State, how: string): void {
-  state.ready.closeUnsafe()
-  state.worker = undefined
-  state.counts.room = noRoom
-  state.trouble = how
-  loseAll(state.running, new EngineLost({ reason: how }))
-}
-
-function hear(state: State, started: Deferred.Deferred<void, string>, message: FromWorker): void {
-  switch (message.type) {
-    case "ready":
-      Deferred.doneUnsafe(started, Exit.void)
-      return
-    case "broken":
-      state.isRefused = true
-      Deferred.doneUnsafe(started, Exit.fail(unopened(state.options, message)))
-      return
-    case "threads":
-      takeThreads(state.steps, message.choices)
-      return
-    case "decoded":
-      count(state.counts, message)
-      addStep(state.steps, message, state.options.stepTokensMax)
-      hearStep(state.running, message)
-      return
-    case "too-long":
-      refuse(state.running, message.key, new PromptTooLong({ tokens: message.tokens, tokensMax: message.tokensMax }))
-      return
-    case "refused":
-      refuse(state.running, message.key, new EngineRefused({ reason: message.reason, part: message.part }))
-      return
-    case "begun": {
-      state.counts.cachedTokens += message.cachedTokens
-      const one = state.running.get(message.key)
-      if (one !== undefined) Queue.offerUnsafe(one.tokens, { type: "progress", promptTokens: message.promptTokens })
-    }
-  }
-}
 
 function workerOptionsOf(options: State["options"]): WorkerOptions {
   const { cacheBytesMax, contextTokens, file, gpu, progressMaxMs, slotsMax, stepTokensMax } = options

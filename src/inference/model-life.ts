@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { askOf } from "./attempt.ts"
 import * as Breaker from "./breaker.ts"
-import type { Engine, EngineBroken, InferenceRequest, OpenEngine } from "./engine.ts"
+import type { Engine, EngineBroken, EngineRequest, OpenEngine } from "./engine.ts"
 import type { Resident } from "./residency.ts"
 import { ModelFailed } from "./scheduler.ts"
 import type { WorkerEvent } from "./worker-process.ts"
@@ -135,12 +136,14 @@ export function downOf({ model }: Life, reason: string, retryAfterMs: number): M
  */
 export function engineOf(life: Life, nowMs: () => number, changed: () => void): Engine {
   const { cacheTokensMax, contextTokens, name, slotsMax } = life.model
+  const answer = (request: EngineRequest) => Stream.unwrap(answered(life, request, nowMs, changed))
   return {
     name,
     slotsMax,
     ...(contextTokens !== undefined && { contextTokens }),
     ...(cacheTokensMax !== undefined && { cacheTokensMax }),
-    generate: (request) => Stream.unwrap(generate(life, request, nowMs, changed)),
+    generate: answer,
+    embed: answer,
     isReady: Effect.suspend(() => life.engine?.isReady ?? Effect.succeed(true)),
     trouble: Effect.suspend(() => life.engine?.trouble ?? Effect.undefined),
     steps: Effect.suspend(() => life.engine?.steps ?? Effect.undefined),
@@ -154,9 +157,9 @@ function slotsOf(life: Life): Stream.Stream<number> {
   return Stream.forever(Stream.unwrap(next))
 }
 
-const generate = Effect.fnUntraced(function* (
+const answered = Effect.fnUntraced(function* (
   life: Life,
-  request: InferenceRequest,
+  request: EngineRequest,
   nowMs: () => number,
   changed: () => void
 ) {
@@ -168,7 +171,7 @@ const generate = Effect.fnUntraced(function* (
     })
   )
   return Stream.onEnd(
-    engine.generate(request),
+    askOf(engine, request),
     Effect.sync(() => {
       life.breaker = Breaker.answered(life.breaker)
     })

@@ -7,7 +7,15 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import { refuse, type Sent, sentOf } from "./aimd-limit.ts"
-import { type EngineError, EngineLost, EngineRefused, type InferenceRequest, type Token } from "./engine.ts"
+import {
+  type EmbeddingRequest,
+  type EngineError,
+  EngineLost,
+  EngineRefused,
+  type EngineRequest,
+  type Token
+} from "./engine.ts"
+import { noVectors, vectorsMaxBytes, vectorsOf } from "./openai-embeddings.ts"
 import { hearFirst, pathOf, requestTo, type Server } from "./openai-server.ts"
 import { type Answer, emptyAnswer, errorOf, finishOf, tokensOf } from "./openai-wire.ts"
 import { readSse, type SseReader, sseReader } from "./sse.ts"
@@ -15,7 +23,7 @@ import { readSse, type SseReader, sseReader } from "./sse.ts"
 export type Tokens = Queue.Queue<Token, EngineError | Cause.Done>
 
 export interface Question {
-  readonly request: InferenceRequest
+  readonly request: EngineRequest
   readonly body: string
   /** As estimated. */
   readonly promptTokens: number
@@ -66,7 +74,7 @@ export const converse = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Ending | undefined> {
   const { clock, inFlight, limit, options } = server
   const call: Call = {
-    ...{ server, question, tokens, answer: emptyAnswer(question.request), reader: sseReader(lineMaxChars) },
+    ...{ server, question, tokens, answer: emptyAnswer(textOf(question)), reader: sseReader(lineMaxChars) },
     ...{ ended: Deferred.makeUnsafe(), sent: sentOf(limit, inFlight, question.promptTokens) },
     ...{ request: undefined, response: undefined, isResent: false, sentMs: undefined, isHeard: false, isBegun: false },
     ...{ dueMs: clock.currentTimeMillisUnsafe() + options.connectMaxMs, isSettled: false }
@@ -78,6 +86,9 @@ export const converse = Effect.fnUntraced(function* (
   )
   return yield* ending
 })
+
+/** Vectors have none. */
+const textOf = ({ request }: Question) => ("inputs" in request ? { answerTokensMax: 0 } : request)
 
 /** Until it has ended, or nothing was heard for too long. */
 const watch = Effect.fnUntraced(function* (call: Call) {
@@ -98,7 +109,8 @@ const watch = Effect.fnUntraced(function* (call: Call) {
 
 function send(call: Call): void {
   const { question, server } = call
-  const request = requestTo(server, "POST", pathOf(server.address, "/chat/completions"), question.body)
+  const path = "inputs" in question.request ? "/embeddings" : "/chat/completions"
+  const request = requestTo(server, "POST", pathOf(server.address, path), question.body)
   call.request = request
   request.on("socket", (socket) => {
     const sent = () => {
@@ -123,7 +135,9 @@ function receive(call: Call, response: Http.IncomingMessage): void {
   call.response = response
   response.on("error", (error) => lose(call, `cut the connection: ${error.message}`))
   const type = response.headers["content-type"] ?? "text/event-stream"
+  const { request } = call.question
   if (response.statusCode !== 200) receiveError(call, response, response.statusCode ?? 0)
+  else if ("inputs" in request) receiveVectors(call, request, response)
   else if (type.startsWith("text/event-stream")) receiveAnswer(call, response)
   else {
     const reason = `The model server streams no events, but answers with content of type ${type}. Is its baseUrl right?`
@@ -143,6 +157,25 @@ function receiveAnswer(call: Call, response: Http.IncomingMessage): void {
   })
 }
 
+function receiveVectors(call: Call, request: EmbeddingRequest, response: Http.IncomingMessage): void {
+  const chunks: Array<Buffer> = []
+  let size = 0
+  response.on("data", (chunk: Buffer) => {
+    if (call.isSettled) return
+    chunks.push(chunk)
+    size += chunk.length
+    postpone(call, call.server.options.nextTokenMaxMs)
+    if (size > vectorsMaxBytes) lose(call, "sent more than all vectors can be")
+  })
+  response.on("end", () => {
+    if (call.isSettled) return
+    const vectors = vectorsOf(request, Buffer.concat(chunks).toString())
+    if (Result.isFailure(vectors)) return settle(call, vectors.failure)
+    call.answer.isOver = true
+    say(call, vectors.success)
+  })
+}
+
 /** Of the statuses below 500 these are about the address, the key or the model, which are the same in every request. */
 const misplacedStatuses: ReadonlyArray<number> = [401, 403, 404]
 
@@ -153,9 +186,12 @@ function receiveError(call: Call, response: Http.IncomingMessage, status: number
   const settleBy = () => {
     if (call.isSettled) return
     const nowMs = call.server.clock.currentTimeMillisUnsafe()
-    const error = errorOf(status, response.headers["retry-after"], Buffer.concat(chunks).toString(), nowMs)
+    const isMisplaced = misplacedStatuses.includes(status)
+    const none = "inputs" in call.question.request ? noVectors(status) : undefined
+    // One that makes no vectors has answers all the same.
+    const error = none ?? errorOf(status, response.headers["retry-after"], Buffer.concat(chunks).toString(), nowMs)
     if (error._tag === "EngineBusy") refuse(limit, call.sent, call.server.inFlight)
-    settle(call, error, error._tag === "EngineRefused" && misplacedStatuses.includes(status))
+    settle(call, error, none === undefined && error._tag === "EngineRefused" && isMisplaced)
   }
   // After the end, so that the connection is free for whoever asks next.
   response.on("close", settleBy)

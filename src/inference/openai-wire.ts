@@ -18,6 +18,7 @@ import {
   type ToolUse,
   type Usage
 } from "./engine.ts"
+import { partOf } from "./request-part.ts"
 import type { SseEvent } from "./sse.ts"
 
 /** Without `contextTokens` all messages are sent, and the server says when they are too many. */
@@ -117,7 +118,7 @@ const callsMax = 128
 /** A server that ignores `max_tokens` is stopped: no vocabulary has tokens of more characters. */
 const tokenMaxChars = 128
 
-export function emptyAnswer({ answerTokensMax }: InferenceRequest): Answer {
+export function emptyAnswer({ answerTokensMax }: Pick<InferenceRequest, "answerTokensMax">): Answer {
   const textMaxChars = answerTokensMax * tokenMaxChars
   return { reason: undefined, usage: undefined, textMaxChars, textChars: 0, deltas: 0, calls: [], isOver: false }
 }
@@ -231,21 +232,6 @@ function problemOf(body: string): Problem {
   const [tokensMax = 0, tokens = 0] = (message.match(/\d+(?= (input )?tokens)/g) ?? []).map(Number)
   const { n_ctx = tokensMax, n_prompt_tokens = tokens } = inner
   return { message, tooLong: new PromptTooLong({ tokens: n_prompt_tokens, tokensMax: n_ctx }) }
-}
-
-const partsOfFields: Readonly<Record<string, RequestPart>> = {
-  messages: "messages",
-  logit_bias: "logitBias",
-  response_format: "shape",
-  grammar: "grammar",
-  tools: "tools",
-  tool_choice: "tools"
-}
-
-/** What a server finds wrong is a field, or a path into one: `messages[2].content`. */
-function partOf(param: unknown): RequestPart | undefined {
-  const field = typeof param === "string" ? /^\w+/.exec(param)?.[0] : undefined
-  return field === undefined || !Object.hasOwn(partsOfFields, field) ? undefined : partsOfFields[field]
 }
 
 /** One of many a second, so by hand: a schema takes ten times as long. What is not of its form is not there. */

@@ -15,17 +15,18 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { slotsOf } from "./aimd-limit.ts"
-import { demandOf } from "./demand.ts"
+import { demandOfAny } from "./demand.ts"
 import {
   type Engine,
   EngineBroken,
   EngineBusy,
   type EngineError,
-  type InferenceRequest,
+  type EngineRequest,
   type OpenEngine
 } from "./engine.ts"
 import { type Candidate, choose, slotsOfAll } from "./least-loaded.ts"
 import { converse, type Ending, type Question, type Tokens } from "./openai-call.ts"
+import { embeddingBodyOf } from "./openai-embeddings.ts"
 import { fail, openServer, probe, type Server, type ServerOptions, statusOf } from "./openai-server.ts"
 import { bodyOf } from "./openai-wire.ts"
 
@@ -79,7 +80,8 @@ export const openOpenai = Effect.fnUntraced(function* (options: OpenaiOptions) {
     name: options.name,
     slotsMax: options.slotsMax * servers.length,
     slots: Stream.fromQueue(pool.slots),
-    generate: (request) => Stream.callback((tokens: Tokens) => generate(pool, request, tokens)),
+    generate: (request) => Stream.callback((tokens: Tokens) => answer(pool, request, tokens)),
+    embed: (request) => Stream.callback((tokens: Tokens) => answer(pool, request, tokens)),
     isReady: Effect.suspend(() => (servers.some(isUp) ? Effect.succeed(true) : probeAll(servers))),
     trouble: Effect.sync(() => (servers.some(isUp) ? undefined : servers.map(troubleOf).join(" "))),
     servers: Effect.sync(() => servers.map(statusOf))
@@ -101,10 +103,11 @@ const probeAll = (servers: ReadonlyArray<Server>) =>
   Effect.map(Effect.forEach(servers, probe, { concurrency: "unbounded" }), (answers) => answers.includes(true))
 
 /** Lasts as long as the stream. */
-const generate = Effect.fnUntraced(function* (pool: Pool, request: InferenceRequest, tokens: Tokens) {
+const answer = Effect.fnUntraced(function* (pool: Pool, request: EngineRequest, tokens: Tokens) {
   const { options } = pool.servers[0]!
-  const { promptTokens } = demandOf(request, options.contextTokens)
-  const question: Question = { request, body: bodyOf(request, options), promptTokens }
+  const { promptTokens } = demandOfAny(request, options.contextTokens)
+  const body = "inputs" in request ? embeddingBodyOf(request, options) : bodyOf(request, options)
+  const question: Question = { request, body, promptTokens }
   const tried = new Set<Server>()
   for (let deaths = 0; ; ) {
     const ending = yield* askNext(pool, question, tokens, tried)

@@ -13,15 +13,15 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { runAttempt } from "./attempt.ts"
-import { demandOf } from "./demand.ts"
+import { demandOfAny } from "./demand.ts"
 import { earOf, type Said } from "./ear.ts"
 import type {
   CallDelta,
   Engine,
   EngineError,
   EngineLost,
+  EngineRequest,
   FinishReason,
-  InferenceRequest,
   PromptTooLong,
   RequestPart,
   Token,
@@ -52,6 +52,7 @@ export type Signal =
   | { readonly type: "started"; readonly attempt: number }
   | { readonly type: "text"; readonly attempt: number; readonly text: string }
   | ({ readonly type: "call"; readonly attempt: number } & CallDelta)
+  | { readonly type: "vector"; readonly attempt: number; readonly index: number; readonly vector: string }
   /** It waits again. `attempt` is the next one: everything of lower attempts is void. */
   | { readonly type: "restarted"; readonly attempt: number; readonly reason: string }
   /** The last one. */
@@ -99,7 +100,7 @@ export class InferenceScheduler extends Context.Service<
      * failure of `givenUp`, if that comes first.
      */
     readonly infer: (
-      request: InferenceRequest & Standing,
+      request: EngineRequest & Standing,
       givenUp?: Effect.Effect<never, ModelFailed>
     ) => Stream.Stream<Signal, Failure>
     /** Undefined for one that does not wait. */
@@ -186,7 +187,7 @@ function enter(floor: OwnFloor, request: Request): Effect.Effect<Ticket, QueueFu
       id,
       user,
       class: priority,
-      ...demandOf(request, engine.contextTokens),
+      ...demandOfAny(request, engine.contextTokens),
       start: Deferred.makeUnsafe(),
       stop: Deferred.makeUnsafe()
     }

@@ -1,6 +1,6 @@
 /** What the steps of a worker were like, since its engine was opened. */
 import { emptyHistogram, type Histogram, observe } from "./histogram.ts"
-import type { Decoded, ThreadChoice } from "./worker/wire.ts"
+import type { Begun, Decoded, Room, ThreadChoice } from "./worker/wire.ts"
 
 export interface StepStats {
   /** Sequences in a step. */
@@ -11,6 +11,11 @@ export interface StepStats {
   answerTokens: number
   /** What the steps had room for. */
   budgetTokens: number
+  /** Prompts by where the beginning of each was found, and the tokens of these beginnings. */
+  readonly prompts: Record<Begun["found"], number>
+  readonly foundTokens: Record<Exclude<Begun["found"], "nowhere">, number>
+  /** As last told. */
+  room: Room
   /** As last chosen. */
   threads: ReadonlyArray<ThreadChoice>
   /** How often a choice was changed after it was made. */
@@ -18,6 +23,8 @@ export interface StepStats {
   /** Workers that took the place of another. */
   restarts: number
 }
+
+export const noRoom: Room = { usedTokens: 0, reservedTokens: 0, heldTokens: 0, copies: 0, copyBytes: 0 }
 
 /** Up to llama.cpp's own limit of sequences. */
 const rowBounds = [1, 2, 4, 8, 16, 32, 64, 128]
@@ -30,6 +37,9 @@ export function emptyStepStats(): StepStats {
     promptTokens: 0,
     answerTokens: 0,
     budgetTokens: 0,
+    prompts: { sequence: 0, copy: 0, nowhere: 0 },
+    foundTokens: { sequence: 0, copy: 0 },
+    room: noRoom,
     threads: [],
     threadChanges: 0,
     restarts: 0
@@ -38,13 +48,20 @@ export function emptyStepStats(): StepStats {
 
 /** Changes them in place. */
 export function addStep(stats: StepStats, step: Decoded, stepTokensMax: number): void {
-  const { promptTokens, texts, tokens, tookMs } = step
+  const { promptTokens, room, texts, tokens, tookMs } = step
+  stats.room = room
   observe(stats.rows, texts.length)
   observe(stats.seconds[promptTokens > 0 ? "prefill" : "decode"], tookMs / 1000)
   stats.promptTokens += promptTokens
   stats.answerTokens += tokens - promptTokens
   // A step has room for a token of each sequence, be it more than that.
   stats.budgetTokens += Math.max(stepTokensMax, texts.length)
+}
+
+/** Changes them in place. */
+export function addPrompt({ foundTokens, prompts }: StepStats, { cachedTokens, found }: Begun): void {
+  prompts[found]++
+  if (found !== "nowhere") foundTokens[found] += cachedTokens
 }
 
 /** Changes them in place. */

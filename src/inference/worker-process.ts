@@ -126,7 +126,13 @@ const Message: Schema.Codec<FromWorker> = Schema.Union([
     texts: Schema.Array(Schema.Tuple([Schema.Number, Schema.String])),
     ends: Schema.Array(Schema.Tuple([Schema.Number, Schema.Literals(["stop", "length"]), Usage]))
   }),
-  Schema.Struct({ type: Schema.Literal("idle") }),
+  Schema.Struct({
+    type: Schema.Literal("embedded"),
+    key: Schema.Number,
+    vector: Schema.optional(Schema.Tuple([Schema.Number, Schema.String])),
+    promptTokens: Schema.optional(Schema.Number)
+  }),
+  Schema.Struct({ type: Schema.Literal("idle"), room: Room }),
   Schema.Struct({ type: Schema.Literal("loading") }),
   Schema.Struct({ type: Schema.Literal("ready"), tokenMs: Schema.Number }),
   Schema.Struct({
@@ -143,7 +149,8 @@ const Message: Schema.Codec<FromWorker> = Schema.Union([
     type: Schema.Literal("begun"),
     key: Schema.Number,
     promptTokens: Schema.Number,
-    cachedTokens: Schema.Number
+    cachedTokens: Schema.Number,
+    found: Schema.Literals(["sequence", "copy", "nowhere"])
   }),
   Schema.Struct({ type: Schema.Literal("broken"), what: Schema.Literals(["file", "room"]), reason: Schema.String }),
   Schema.Struct({
@@ -155,7 +162,7 @@ const Message: Schema.Codec<FromWorker> = Schema.Union([
   Schema.Struct({
     type: Schema.Literal("refused"),
     key: Schema.Number,
-    part: Schema.Literals(["messages", "logitBias", "shape", "grammar", "tools"]),
+    part: Schema.Literals(["messages", "logitBias", "shape", "grammar", "tools", "model", "input", "dimensions"]),
     reason: Schema.String
   })
 ])

@@ -122,8 +122,8 @@ describe("conversations, with others between their turns, whose listeners leave:
           const [drawn] = fc.sample(turns, { numRuns: 1, seed: slotsMax })
           const heard = yield* converse(engine, drawn!)
           expect(heard.length).toBeGreaterThan(20)
-          const { cachedTokens, promptTokens, room } = yield* engine.counts
-          expect(cachedTokens).toBeGreaterThan(promptTokens)
+          const { foundTokens, promptTokens, room } = yield* engine.steps
+          expect(foundTokens.sequence + foundTokens.copy).toBeGreaterThan(promptTokens)
           expect(room.copies > 0).toBe(cacheBytesMax > 0)
           expect(room.copyBytes).toBeLessThanOrEqual(cacheBytesMax)
           const expected = yield* Effect.forEach([256, 48, 24], (tokens) => anew(options, heard, tokens))
@@ -163,7 +163,7 @@ layer(llama, { excludeTestServices: true })("where it is found", (it) => {
         }
       }
       // The second found the system prompt in what the first had, who then found all of it in its place.
-      expect((yield* engine.counts).room).toMatchObject({ copies: 1, usedTokens: 0, reservedTokens: 0 })
+      expect((yield* engine.steps).room).toMatchObject({ copies: 1, usedTokens: 0, reservedTokens: 0 })
     })
   )
 
@@ -202,7 +202,7 @@ layer(llama, { excludeTestServices: true })("where it is not found", (it) => {
       expect((yield* usageOf(engine, request)).cachedTokens).toBeGreaterThan(0)
       yield* engine.forget
       expect((yield* usageOf(engine, request)).cachedTokens).toBe(0)
-      expect((yield* engine.counts).room).toMatchObject({ copies: 0, copyBytes: 0 })
+      expect((yield* engine.steps).room).toMatchObject({ copies: 0, copyBytes: 0 })
     })
   )
 
@@ -215,7 +215,7 @@ layer(llama, { excludeTestServices: true })("where it is not found", (it) => {
       const pid = (yield* engine.workerPid)!
       process.kill(pid, "SIGKILL")
       yield* until(Effect.map(engine.workerPid, (other) => other !== undefined && other !== pid))
-      expect((yield* engine.counts).room).toMatchObject({ copies: 0, copyBytes: 0, heldTokens: 0 })
+      expect((yield* engine.steps).room).toMatchObject({ copies: 0, copyBytes: 0, heldTokens: 0 })
       expect((yield* usageOf(engine, request)).cachedTokens).toBe(0)
     })
   )

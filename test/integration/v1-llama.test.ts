@@ -5,6 +5,7 @@ import OpenAI from "openai"
 import { expect } from "vitest"
 import { openLlama } from "../../src/inference/llama.ts"
 import { builtIn as guide } from "../../src/inference/models.ts"
+import { exposed } from "../unit/exposition.ts"
 import { endOf, file, textOf as textOfTokens } from "./llama-harness.ts"
 import { emptyDir } from "./main-process.ts"
 import { signalWorkers } from "./model-workers.ts"
@@ -61,6 +62,48 @@ it.live("an answer is the engine's own, counted as the engine counts, and the sa
     }
   })
 )
+
+it.live("/metrics has what of the prompts was found, where, and what the caches hold", () =>
+  Effect.gen(function* () {
+    const { address, client } = yield* open("limits: { answerTokensMax: 20 }")
+    yield* Effect.promise(async () => {
+      const say = async (content: string) => {
+        const messages = [{ role: "system" as const, content: "Answer in one word. ".repeat(8) }]
+        const body = { model: builtIn, messages: [...messages, { role: "user" as const, content }], temperature: 0 }
+        const { prompt_tokens: prompt, prompt_tokens_details: details } = (await client.chat.completions.create(body))
+          .usage!
+        return { prompt, cached: details!.cached_tokens! }
+      }
+      // Each goes on in what the one before left, whose own end has to be copied first.
+      const all = [await say("One?"), await say("Two?"), await say("One?")]
+      expect(all[0]!.cached).toBe(0)
+      for (const { cached, prompt } of all.slice(1)) expect(cached).toBeGreaterThan(prompt / 2)
+      const read = all.reduce((sum, { cached, prompt }) => sum + prompt - cached, 0)
+      const found = all.reduce((sum, { cached }) => sum + cached, 0)
+      const samples = await samplesOf(address)
+      const value = (name: string, label: string) => samples.get(`${name}{model="${builtIn}",${label}}`)!
+      expect(value("parley_prompt_tokens_total", 'from="read"')).toBe(read)
+      const places = ["sequence", "copy"].map((place) => value("parley_prompt_tokens_total", `from="${place}"`))
+      expect(places[0]! + places[1]!).toBe(found)
+      expect(places[0]).toBeGreaterThan(0)
+      const prompts = ["sequence", "copy", "nowhere"].map((place) => value("parley_prompts_total", `found="${place}"`))
+      expect(prompts[0]! + prompts[1]!).toBe(2)
+      expect(prompts[2]).toBe(1)
+      expect(value("parley_kv_tokens", 'state="used"')).toBe(0)
+      expect(value("parley_kv_tokens", 'state="reserved"')).toBe(0)
+      expect(value("parley_kv_tokens", 'state="held"')).toBeGreaterThan(read)
+      expect(samples.get(`parley_kv_copies{model="${builtIn}"}`)).toBeGreaterThan(0)
+      expect(samples.get(`parley_kv_copy_bytes{model="${builtIn}"}`)).toBeGreaterThan(0)
+    })
+  })
+)
+
+async function samplesOf(address: string): Promise<ReadonlyMap<string, number>> {
+  const text = await (await fetch(`${address}/metrics`)).text()
+  expect(exposed(text)).toEqual([])
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"))
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.split(" ").at(-1))]))
+}
 
 it.live("top_p narrows what is sampled, stop ends an answer, and its length is what was asked for", () =>
   Effect.gen(function* () {

@@ -93,12 +93,6 @@ it.live("errors are the client's own classes, with the field they are about", ()
       const wrong = await failing(client.get("/chat/completions"))
       expect(wrong).toMatchObject({ status: 405, code: "method_not_allowed" })
       expect(await failing(client.delete("/models"))).toMatchObject({ status: 405 })
-      const vectors = await failing(client.embeddings.create({ model: echo, input: "x" }, { maxRetries: 3 }))
-      expect(vectors).toMatchObject({
-        status: 501,
-        code: "not_supported",
-        message: expect.stringContaining("embedding")
-      })
     })
   })
 )

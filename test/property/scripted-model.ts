@@ -4,6 +4,8 @@ import { setImmediate } from "node:timers/promises"
 import fc from "fast-check"
 import { expect } from "vitest"
 import type { Copy } from "../../src/inference/worker/copies.ts"
+import { type EmbeddingModel, pieceTokensMax } from "../../src/inference/worker/embeddings.ts"
+import { JobRefused } from "../../src/inference/worker/job-refused.ts"
 import type { Model } from "../../src/inference/worker/model.ts"
 
 /** A token is a byte. */
@@ -58,6 +60,7 @@ export function scriptedModel(slotsMax: number, stepTokensMax: number, memory: M
         ? { type: "fits", tokens }
         : { type: "too-long", tokens: tokens.length, tokensMax }
     },
+    embedding: scriptedEmbedding(),
     bytesOf: (token) => Uint8Array.of(token),
     isEnd: (token) => token === endToken,
     sampler: ({ seed }) => {
@@ -79,6 +82,29 @@ export function scriptedModel(slotsMax: number, stepTokensMax: number, memory: M
     }
   }
   return { model, steps, samplersOpen: () => samplersOpen, copyBytes: cache.copyBytes, did: cache.did }
+}
+
+/** A vector of a text's length, its first token and its last one; a text with a 33 is refused. */
+function scriptedEmbedding(): EmbeddingModel {
+  let seen: Array<number> = []
+  return {
+    dimensions: 3,
+    tokensMax: contextTokens,
+    open: async () => {},
+    tokensOf: (input) => {
+      const tokens = typeof input === "string" ? [...Buffer.from(input)] : input
+      if (tokens.includes(33)) throw new JobRefused("input", "it has an exclamation mark")
+      return tokens
+    },
+    read: async (tokens, position) => {
+      await setImmediate()
+      if (position === 0) seen = []
+      expect(position).toBe(seen.length)
+      expect(tokens.length).toBeLessThanOrEqual(pieceTokensMax)
+      seen.push(...tokens)
+    },
+    vector: () => [seen.length, seen[0]!, seen.at(-1)!]
+  }
 }
 
 type Cells = Pick<Model, "move" | "clear" | "canCut" | "cut" | "canCopy" | "copy" | "restore">

@@ -6,6 +6,7 @@ import { type ConversationOptions, conversationBehaviour } from "../../src/actor
 import { interpret } from "../../src/actors/interpreter.ts"
 import type { Glimpse } from "../../src/domain/glimpse.ts"
 import type { Outbound } from "../../src/domain/outbound.ts"
+import type { EmbeddingRequest } from "../../src/inference/engine.ts"
 import type { Failure, InferenceScheduler, Signal } from "../../src/inference/scheduler.ts"
 import type { conversationMachine } from "../../src/machines/conversation.ts"
 import type { Journal } from "../../src/store/journal.ts"
@@ -24,7 +25,7 @@ export const options: ConversationOptions = {
 /** Whatever can go on has gone on. */
 export const settle = Effect.repeat(TestClock.adjust(0), { times: 60 })
 
-type Request = Parameters<InferenceScheduler["Service"]["infer"]>[0]
+type Request = Exclude<Parameters<InferenceScheduler["Service"]["infer"]>[0], EmbeddingRequest>
 
 /** One request for inference, while it is answered and afterwards. */
 export class Answering {
@@ -97,7 +98,7 @@ export class Chat {
   get start() {
     const { journal } = this
     const scheduler: InferenceScheduler["Service"] = {
-      infer: (request) => this.#infer(request),
+      infer: (request) => ("inputs" in request ? Stream.empty : this.#infer(request)),
       waitOf: () => Effect.undefined,
       stats: Effect.die("nobody asks")
     }

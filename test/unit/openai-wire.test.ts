@@ -156,7 +156,7 @@ test("calls are heard whatever their indexes, and what is no part of a call is l
 })
 
 test("a server that thinks without end is stopped where one that writes without end is", () => {
-  const answer = emptyAnswer({ id: "1", user: "ann", messages: [], answerTokensMax: 2, temperature: 0, stop: [] })
+  const answer = emptyAnswer({ answerTokensMax: 2 })
   const think = () => {
     const data = JSON.stringify({ choices: [{ delta: { reasoning_content: "x".repeat(100) } }] })
     return Result.getOrThrow(tokensOf(answer, { event: "", data }))

@@ -4,7 +4,6 @@ import { it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { expect, test } from "vitest"
-import { noRoom } from "../../src/inference/llama-counts.ts"
 import {
   given,
   hear,
@@ -14,6 +13,7 @@ import {
   silenceMaxMsOf,
   untilSilent
 } from "../../src/inference/patience.ts"
+import { noRoom } from "../../src/inference/step-stats.ts"
 import type { Decoded } from "../../src/inference/worker/wire.ts"
 
 const options = { loadSilenceMaxMs: 60_000, silenceMaxMs: 1_000, stepTokensMax: 256 }
@@ -98,7 +98,7 @@ it.effect("Q4: one late wake-up of ours is no silence", () =>
     // What it said comes with the next tick of ours, however late that is.
     yield* TestClock.adjust(250)
     patience.quietMs = 750
-    hear(patience, { type: "idle" })
+    hear(patience, { type: "idle", room: noRoom })
     yield* TestClock.adjust(750)
     expect(fiber.pollUnsafe()).toBeUndefined()
     yield* TestClock.adjust(500)

@@ -2,20 +2,24 @@
 import { expect, test } from "vitest"
 import { textOf } from "../../src/http/metrics.ts"
 import { stepMetrics } from "../../src/http/step-metrics.ts"
-import { noRoom } from "../../src/inference/llama-counts.ts"
-import { addStep, emptyStepStats, takeThreads, threadWords } from "../../src/inference/step-stats.ts"
-import type { ThreadChoice } from "../../src/inference/worker/wire.ts"
+import { addPrompt, addStep, emptyStepStats, takeThreads, threadWords } from "../../src/inference/step-stats.ts"
+import type { Begun, ThreadChoice } from "../../src/inference/worker/wire.ts"
 import { exposed } from "./exposition.ts"
 
 const step = (rows: number, promptTokens: number, answerTokens: number, tookMs: number) => ({
   type: "decoded" as const,
   tokens: promptTokens + answerTokens,
   promptTokens,
-  room: noRoom,
+  room: { usedTokens: rows, reservedTokens: 2 * rows, heldTokens: 3, copies: 4, copyBytes: 5_000 },
   tookMs,
   texts: Array.from({ length: rows }, (_, key) => [key, ""] as const),
   ends: []
 })
+
+const begun = (found: Begun["found"]): Begun => {
+  const cachedTokens = { sequence: 5, copy: 7, nowhere: 0 }[found]
+  return { type: "begun", key: 1, promptTokens: 100, cachedTokens, found }
+}
 
 const decode = (tokens: number, threads: number): ThreadChoice => ({ kind: "decode", tokens, threads })
 
@@ -24,12 +28,13 @@ function stats() {
   addStep(steps, step(1, 200, 0, 300), 256)
   addStep(steps, step(2, 10, 1, 31_000), 256)
   addStep(steps, step(300, 0, 300, 5), 256)
+  for (const found of ["sequence", "copy", "copy", "nowhere"] as const) addPrompt(steps, begun(found))
   takeThreads(steps, [decode(1, 1), decode(256, 2)])
   takeThreads(steps, [decode(1, 1), decode(256, 1), { kind: "prefill", tokens: 128, threads: 2 }])
   return steps
 }
 
-test("steps are counted by model: rows, time, tokens, room, and threads", () => {
+test("steps are counted by model: rows, time, tokens, room, and threads; and what is in the cache", () => {
   const text = textOf(stepMetrics([{ model: 'a "b"', steps: stats() }]))
   expect(exposed(text)).toEqual([])
   const lines = text.split("\n").map((line) => line.replace('model="a \\"b\\""', "M"))
@@ -49,7 +54,18 @@ test("steps are counted by model: rows, time, tokens, room, and threads", () => 
     'parley_step_threads{M,kind="decode",tokens="256"} 1',
     'parley_step_threads{M,kind="prefill",tokens="128"} 2',
     "parley_step_threads_changes_total{M} 1",
-    "parley_worker_restarts_total{M} 0"
+    "parley_worker_restarts_total{M} 0",
+    'parley_prompts_total{M,found="sequence"} 1',
+    'parley_prompts_total{M,found="copy"} 2',
+    'parley_prompts_total{M,found="nowhere"} 1',
+    'parley_prompt_tokens_total{M,from="sequence"} 5',
+    'parley_prompt_tokens_total{M,from="copy"} 14',
+    'parley_prompt_tokens_total{M,from="read"} 210',
+    'parley_kv_tokens{M,state="used"} 300',
+    'parley_kv_tokens{M,state="reserved"} 600',
+    'parley_kv_tokens{M,state="held"} 3',
+    "parley_kv_copies{M} 4",
+    "parley_kv_copy_bytes{M} 5000"
   ]) {
     expect(lines).toContain(line)
   }

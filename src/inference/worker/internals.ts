@@ -1,11 +1,11 @@
 /**
- * The only file that reaches into node-llama-cpp: its batch, its sampler, and its copies of a sequence.
+ * The only file that reaches into node-llama-cpp: its batch, its sampler, its copies of a sequence, and its vectors.
  *
  * Through the public API the order of a batch is the order in which samplers finish, a sequence cannot change its id,
  * and a step costs 0–15 % more (1.3M model, 8 and 32 sequences). Written against 3.22.1; `internalsOf` refuses
  * another shape.
  */
-import type { Llama, LlamaContext, LlamaModel, Token } from "node-llama-cpp"
+import type { Llama, LlamaContext, LlamaEmbeddingContext, LlamaModel, Token } from "node-llama-cpp"
 
 export interface Internals {
   readonly vocabularySize: number
@@ -32,6 +32,13 @@ export interface Internals {
   }
   readonly newCheckpoint: () => InternalCheckpoint
   readonly newSampler: () => InternalSampler
+}
+
+/** Of a context that is made for vectors. */
+export interface EmbeddingInternals
+  extends Pick<Internals["context"], "initBatch" | "addToBatch" | "decodeBatch" | "disposeSequence" | "setThreads"> {
+  /** Of the last token that was decoded, or of its sequence 0. */
+  getEmbedding(tokens: number): Float64Array
 }
 
 /** A copy of what llama.cpp cannot take back otherwise, which of most models is all that a sequence has. */
@@ -87,7 +94,7 @@ export function internalsOf(llama: Llama, model: LlamaModel, context: LlamaConte
   const Checkpoint = _bindings?.AddonContextSequenceCheckpoint
   const isComplete = contextMethods.every((method) => typeof _ctx?.[method] === "function")
   if (!Grammar || !State || !Sampler || !Checkpoint || _model === undefined || !isComplete) {
-    throw new Error("this version of node-llama-cpp is not the one Parley was written for: run npm ci")
+    throw new Error(otherVersion)
   }
   return {
     context: _ctx as Internals["context"],
@@ -97,6 +104,15 @@ export function internalsOf(llama: Llama, model: LlamaModel, context: LlamaConte
     newGrammarState: (grammar) => new State(_model, new Grammar(grammar, { rootRuleName: "root" }))
   }
 }
+
+export function embeddingContextOf(made: LlamaEmbeddingContext): EmbeddingInternals {
+  const { _llamaContext } = made as unknown as { readonly _llamaContext?: Hidden }
+  const context = _llamaContext?._ctx as Partial<EmbeddingInternals> | undefined
+  if (typeof context?.getEmbedding !== "function") throw new Error(otherVersion)
+  return context as EmbeddingInternals
+}
+
+const otherVersion = "this version of node-llama-cpp is not the one Parley was written for: run npm ci"
 
 const contextMethods = [
   "initBatch",

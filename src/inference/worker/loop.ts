@@ -2,20 +2,23 @@
 import type { RequestPart, Usage } from "../engine.ts"
 import { type AnswerText, answerText } from "./answer-text.ts"
 import type { Past } from "./cache.ts"
+import { openEmbeddings } from "./embeddings.ts"
 import { JobRefused } from "./job-refused.ts"
 import type { DecodeRow, Model, Sampler } from "./model.ts"
 import { openPrefixCache, type PrefixCache } from "./prefix-cache.ts"
 import * as Step from "./step.ts"
-import type { Decoded, EndReason, FromWorker, Job, Room } from "./wire.ts"
+import type { Decoded, EmbeddingJob, EndReason, FromWorker, Job, Room } from "./wire.ts"
 
 export interface Loop {
   /** No more at once than there are slots. */
   readonly generate: (job: Job) => void
+  readonly embed: (job: EmbeddingJob) => void
   /** Seen between two steps. One that has ended, or never was, is nothing. */
   readonly abort: (key: number) => void
   /** Between two steps, all that is kept of answers that have ended. */
   readonly forget: () => void
   readonly isIdle: () => boolean
+  readonly room: () => Room
   /** Never returns; rejects when llama.cpp cannot go on. */
   readonly run: () => Promise<never>
 }
@@ -48,15 +51,22 @@ export function openLoop(model: Model, limits: LoopLimits, send: (message: FromW
   }
   const { answers } = table
   let arrived: Array<Job> = []
+  const embeddings = openEmbeddings(model.embedding, send)
   const aborted: Array<number> = []
   let isForgetting = false
   let wake: () => void = () => {}
+  const isIdle = () => answers.size === 0 && arrived.length === 0 && embeddings.isIdle()
   return {
     generate: (job) => {
       arrived.push(job)
       wake()
     },
+    embed: (job) => {
+      embeddings.embed(job)
+      wake()
+    },
     abort: (key) => {
+      embeddings.abort(key)
       arrived = arrived.filter((job) => job.key !== key)
       if (answers.has(key)) aborted.push(key)
     },
@@ -64,10 +74,11 @@ export function openLoop(model: Model, limits: LoopLimits, send: (message: FromW
       isForgetting = true
       wake()
     },
-    isIdle: () => answers.size === 0 && arrived.length === 0,
+    isIdle,
+    room: () => roomOf(answers.values(), prefixes),
     run: async () => {
       for (;;) {
-        if (answers.size === 0 && arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve))
+        if (isIdle()) await new Promise<void>((resolve) => (wake = resolve))
         if (arrived.length > 0) tell(table)
         do {
           // Whoever was stopped has made room for who comes.
@@ -78,7 +89,8 @@ export function openLoop(model: Model, limits: LoopLimits, send: (message: FromW
           if (job !== undefined) await enter(table, job)
         } while (arrived.length > 0 || aborted.length > 0)
         if (answers.size > 0) await step(table)
-        if (answers.size === 0) tell(table)
+        if (answers.size === 0 || !embeddings.isIdle()) tell(table)
+        await embeddings.step()
       }
     }
   }
@@ -118,11 +130,11 @@ async function enter(table: Table, job: Job): Promise<void> {
   const inUse = plan.sequences.map((sequence) => sequence && pastOf(answers.get(sequence.key)!))
   // In it from here on, so that an abort finds it.
   answers.set(job.key, answer)
-  const { id, tokens } = await prefixes.ready(answer.prompt, inUse)
+  const { found, id, tokens } = await prefixes.ready(answer.prompt, inUse)
   answer.decoded = answer.cachedTokens = tokens
   const promptTokens = answer.prompt.length
   table.plan = Step.admit(plan, id, job.key, promptTokens - tokens)
-  send({ type: "begun", key: job.key, promptTokens, cachedTokens: tokens })
+  send({ type: "begun", key: job.key, promptTokens, cachedTokens: tokens, found })
 }
 
 async function step(table: Table): Promise<void> {

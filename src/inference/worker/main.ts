@@ -42,6 +42,7 @@ function shareOf(freeBytes: number): number {
 
 function hear(loop: Loop, message: ToWorker): void {
   if (message.type === "generate") loop.generate(message.job)
+  else if (message.type === "embed") loop.embed(message.job)
   else if (message.type === "abort") loop.abort(message.key)
   else loop.forget()
 }
@@ -50,7 +51,7 @@ function hear(loop: Loop, message: ToWorker): void {
 async function beat(): Promise<never> {
   for await (const _ of setInterval(options.heartbeatMs)) {
     if (loop === undefined) send({ type: "loading" })
-    else if (loop.isIdle()) send({ type: "idle" })
+    else if (loop.isIdle()) send({ type: "idle", room: loop.room() })
   }
   throw new Error("the interval ended")
 }

@@ -4,6 +4,8 @@ import { getLlama, LlamaLogLevel } from "node-llama-cpp"
 import type { ChatMessage } from "../engine.ts"
 import * as Apart from "./apart.ts"
 import { type Copy, copiesOf } from "./copies.ts"
+import { embeddingModelOf } from "./embedding-model.ts"
+import type { EmbeddingModel } from "./embeddings.ts"
 import { type InternalSampler, type Internals, internalsOf } from "./internals.ts"
 import type { Prompt } from "./prompt.ts"
 import { samplersOf } from "./sampler.ts"
@@ -28,6 +30,7 @@ export interface Model {
   readonly sampler: ReturnType<typeof samplersOf>
   /** One step, in one call or several (apart.ts). The rows' ids are a run without a gap; returns the sampled token of each row with a sampler. */
   readonly decode: (rows: ReadonlyArray<DecodeRow>) => Promise<ReadonlyArray<number | undefined>>
+  readonly embedding: EmbeddingModel
   /** Done with the next step; until then neither sequence may be copied or restored. */
   readonly move: (from: number, to: number) => Promise<void>
   /** Empties a sequence. */
@@ -115,6 +118,9 @@ async function contextOf(
     prompt,
     sampler: samplersOf(model, internals),
     decode: decoderOf(internals, tuner),
+    embedding: embeddingModelOf(model, internals, contextTokens, (tokens) =>
+      tuner.countFor({ kind: "prefill", tokens })
+    ),
     move: async (from, to) => {
       await internals.context.copySequenceStateFromOtherSequence(to, from)
       internals.context.disposeSequence(from)

@@ -2,16 +2,14 @@
 import * as Cache from "./cache.ts"
 import type { Copy } from "./copies.ts"
 import type { Model } from "./model.ts"
+import type { Begun } from "./wire.ts"
 
 export interface PrefixCache {
   /**
    * Chooses a free sequence, whose only cells are then the prompt's first `tokens`. `inUse`, by id, is what is decoded
    * in the others. Not between the moves of a step and its decode.
    */
-  readonly ready: (
-    prompt: Cache.Tokens,
-    inUse: ReadonlyArray<Cache.Past | undefined>
-  ) => Promise<{ readonly id: number; readonly tokens: number }>
+  readonly ready: (prompt: Cache.Tokens, inUse: ReadonlyArray<Cache.Past | undefined>) => Promise<Readied>
   /** From a sequence in use to a free one. */
   readonly move: (from: number, to: number) => Promise<void>
   /** The sequence is not in use any more; `past` is decoded in it. */
@@ -19,6 +17,13 @@ export interface PrefixCache {
   /** Forgets all that is not in use. */
   readonly clear: () => void
   readonly size: () => { readonly copies: number; readonly copyBytes: number; readonly heldTokens: number }
+}
+
+interface Readied {
+  readonly id: number
+  readonly tokens: number
+  /** Where these were. */
+  readonly found: Begun["found"]
 }
 
 /** To look through so many takes a fraction of a millisecond. */
@@ -73,7 +78,7 @@ async function ready(
   state: State,
   prompt: Cache.Tokens,
   inUse: ReadonlyArray<Cache.Past | undefined>
-): ReturnType<PrefixCache["ready"]> {
+): Promise<Readied> {
   const { cache, model } = state
   const found = Cache.find(cache, prompt, inUse)
   if (found?.type === "held") return take(state, found)
@@ -81,22 +86,26 @@ async function ready(
   const id = Cache.spare(cache, (id) => inUse[id] === undefined)
   if (id === undefined) throw new Error("more requests were sent to the worker than it has sequences")
   await vacate(state, id)
-  if (found === undefined || kept === undefined) return { id, tokens: 0 }
+  if (found === undefined || kept === undefined) return nothingIn(id)
   Cache.use(cache, kept)
-  if (await model.restore(kept.copy, found.tokens, id)) return { id, tokens: found.tokens }
+  if (await model.restore(kept.copy, found.tokens, id)) {
+    return { id, tokens: found.tokens, found: found.type === "copy" ? "copy" : "sequence" }
+  }
   Cache.drop(cache, kept)
   drop(state, [kept])
   model.clear(id)
-  return { id, tokens: 0 }
+  return nothingIn(id)
 }
 
+const nothingIn = (id: number): Readied => ({ id, tokens: 0, found: "nowhere" })
+
 /** As it is, less its end. */
-function take({ cache, model }: State, { id, tokens }: { readonly id: number; readonly tokens: number }) {
+function take({ cache, model }: State, { id, tokens }: { readonly id: number; readonly tokens: number }): Readied {
   const isWhole = cache.held[id]!.tokens.length === tokens
   Cache.letGo(cache, id)
-  if (isWhole || model.cut(id, tokens)) return { id, tokens }
+  if (isWhole || model.cut(id, tokens)) return { id, tokens, found: "sequence" }
   model.clear(id)
-  return { id, tokens: 0 }
+  return nothingIn(id)
 }
 
 /** Empties a free sequence, and keeps what it held if that is worth it. */

@@ -1,5 +1,5 @@
 /** What the main process and the worker say to each other. Keys are unique over all lives of a worker. */
-import type { ChatMessage, RequestPart, Sampling, Usage } from "../engine.ts"
+import type { ChatMessage, EmbeddingInput, RequestPart, Sampling, Usage } from "../engine.ts"
 
 /** The worker's only argument, as JSON. */
 export interface WorkerOptions {
@@ -33,11 +33,18 @@ export interface Job extends Sampling {
   readonly stopUntil?: string | undefined
 }
 
+export interface EmbeddingJob {
+  readonly key: number
+  readonly inputs: ReadonlyArray<EmbeddingInput>
+  readonly dimensions?: number | undefined
+}
+
 /** Why the worker lets an answer end. */
 export type EndReason = "stop" | "length"
 
 export type ToWorker =
   | { readonly type: "generate"; readonly job: Job }
+  | { readonly type: "embed"; readonly job: EmbeddingJob }
   | { readonly type: "abort"; readonly key: number }
   /** All that is kept of answers that have ended. */
   | { readonly type: "forget" }
@@ -52,12 +59,22 @@ export type FromWorker =
   /** It will never work with this file, or never with so many sequences so long. */
   | ({ readonly type: "broken" } & Unopened)
   /** It has nothing to do, and would do it. */
-  | { readonly type: "idle" }
-  /** It has a sequence, and its prompt so many tokens, of which the first were decoded before. */
-  | { readonly type: "begun"; readonly key: number; readonly promptTokens: number; readonly cachedTokens: number }
+  | { readonly type: "idle"; readonly room: Room }
+  | Begun
   | Decoded
+  | Embedded
   | { readonly type: "too-long"; readonly key: number; readonly tokens: number; readonly tokensMax: number }
   | { readonly type: "refused"; readonly key: number; readonly part: RequestPart; readonly reason: string }
+
+/** It has a sequence, and its prompt so many tokens, of which the first were decoded before. */
+export interface Begun {
+  readonly type: "begun"
+  readonly key: number
+  readonly promptTokens: number
+  readonly cachedTokens: number
+  /** Where these were: in the cells of a sequence, in use or not, or in a copy of one. */
+  readonly found: "sequence" | "copy" | "nowhere"
+}
 
 /** Steps of answers alone, or with prompts in them, of this many tokens or up to twice as many. */
 export interface ThreadChoice {
@@ -85,6 +102,15 @@ export interface Decoded {
   /** What each sequence of the step has to show, which may be nothing. */
   readonly texts: ReadonlyArray<readonly [key: number, text: string]>
   readonly ends: ReadonlyArray<readonly [key: number, reason: EndReason, usage: Required<Usage>]>
+}
+
+/** It read a piece of an input, and with its last one it has the vector: base64 of 32-bit floats. */
+export interface Embedded {
+  readonly type: "embedded"
+  readonly key: number
+  readonly vector?: readonly [index: number, vector: string] | undefined
+  /** Of all inputs, with the last vector. */
+  readonly promptTokens?: number | undefined
 }
 
 /** What is kept, in tokens and bytes. */
