@@ -193,6 +193,32 @@ layer(llama, { excludeTestServices: true })("where it is found", (it) => {
   )
 })
 
+it.live("eight who come at once with one system prompt, to a cold worker: one of them reads it", () =>
+  Effect.gen(function* () {
+    const alone: ChatMessage = {
+      role: "system",
+      content: "This was never said before, and is said at length. ".repeat(6)
+    }
+    const request = (n: number) => requestOf([alone, { role: "user", content: `This is question ${n}.` }], 10)
+    const readBy = Effect.fnUntraced(function* (cacheBytesMax: number) {
+      const engine = yield* openLlama({ ...random, slotsMax: 8, cacheBytesMax })
+      const all = yield* Effect.forEach(
+        Array.from({ length: 8 }, (_, n) => n),
+        (n) => answer(engine, request(n)),
+        { concurrency: "unbounded" }
+      )
+      const { promptTokens } = yield* engine.steps
+      return { promptTokens, texts: all.map(textOf), prompts: all.map((tokens) => endOf(tokens).usage.promptTokens) }
+    })
+    const [together, each] = [yield* readBy(100 * megabyte), yield* readBy(0)]
+    const whole = each.prompts.reduce((sum, tokens) => sum + tokens, 0)
+    expect(each.promptTokens).toBe(whole)
+    expect(together.prompts).toEqual(each.prompts)
+    // All but the first read their question, and next to nothing besides.
+    expect(together.promptTokens).toBeLessThan(whole / 4)
+  })
+)
+
 layer(llama, { excludeTestServices: true })("where it is not found", (it) => {
   it.effect("once the worker was told to forget", () =>
     Effect.gen(function* () {

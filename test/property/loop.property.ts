@@ -128,6 +128,22 @@ async function live(
   return { outcomes, abortedAtStep, lateSteps, steps, samplersOpen: samplersOpen(), cached, did }
 }
 
+/** The second one is aborted, and the third comes, while what the second waits for is copied. */
+const raced: [number, number, Array<Arrival>, Memory] = [
+  2,
+  4,
+  [
+    { ...{ answerTokensMax: 2, gap: 1, abortAfter: undefined, forgets: false }, ...plainly("x") },
+    { ...{ answerTokensMax: 1, gap: 0, abortAfter: 8, forgets: true }, ...plainly("xuux") },
+    { ...{ answerTokensMax: 1, gap: 0, abortAfter: undefined, forgets: false }, prompt: "x", seed: 0, stop: [] }
+  ],
+  { canCopy: true, canCut: true, failsEach: 2, bytesMax: 1 }
+]
+
+function plainly(said: string) {
+  return { prompt: systemPrompts[1] + said, seed: 0, stop: [] }
+}
+
 const run = (check: (lived: Awaited<ReturnType<typeof live>>, arrivals: ReadonlyArray<Arrival>) => void) =>
   fc.assert(
     fc.asyncProperty(
@@ -137,7 +153,7 @@ const run = (check: (lived: Awaited<ReturnType<typeof live>>, arrivals: Readonly
       memories,
       async (s, t, a, m) => check(await live(s, t, a, m), a)
     ),
-    { numRuns: 200 }
+    { numRuns: 200, examples: [raced] }
   )
 
 test("each answer is the one it would have had alone, whoever comes and goes, and whatever is kept of whom", () =>

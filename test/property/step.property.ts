@@ -53,8 +53,15 @@ const sum = (numbers: Iterable<number>) => [...numbers].reduce((a, b) => a + b, 
 const stepsOf = (moments: ReadonlyArray<Moment>) =>
   moments.flatMap(({ after, before, step }) => (step === undefined ? [] : [{ after, before, step }]))
 
+const numRuns = Number(process.env["PARLEY_HISTORIES"] ?? 100)
+
 const property = (title: string, check: (moments: ReadonlyArray<Moment>) => void) =>
-  test(title, () => fc.assert(fc.property(slotsMax, room, commands, (s, r, c) => check(live(s, r, c)))))
+  test(title, { timeout: 1_800_000 }, () =>
+    fc.assert(
+      fc.property(slotsMax, room, commands, (s, r, c) => check(live(s, r, c))),
+      { numRuns }
+    )
+  )
 
 const t1 = "T1: a step has at most `stepTokensMax` tokens, and at least one of every sequence"
 property(t1, (moments) => {

@@ -12,6 +12,9 @@
  *       one copy, and loses at most an answer when it goes on from another place.
  *   C7. Of sequences that are free an empty one is given away first, then one whose tokens a copy has, then the one
  *       that was used longest ago.
+ *   C8. A prompt that begins like one that is being read waits for that, once, where a copy then saves more than it
+ *       costs; and no longer than until that much is read, or its reader is gone. Its first token is at most one step
+ *       later than if it had read all of it itself.
  *
  * The tokens are the whole key: a cache lives and dies with its process, whose model and template do not change.
  */
@@ -85,6 +88,42 @@ export function find<C>(cache: Cache<C>, prompt: Tokens, inUse: ReadonlyArray<Pa
     if (past !== undefined) consider(past.tokens, (tokens) => ({ type: "shared", id, tokens, past }))
   }
   return best?.found
+}
+
+/** A prompt of which only the first tokens are decoded. */
+export interface Reading {
+  readonly key: number
+  readonly prompt: Tokens
+  readonly decoded: number
+}
+
+/** Until so many tokens of this one are decoded. */
+export interface Awaited {
+  readonly key: number
+  readonly tokens: number
+}
+
+/**
+ * `foundTokens` are there already; not looked for where nobody reads what is wanted. The reader came before, and
+ * prompts are read in that order: while it has not read them, hardly more than the rest of its last step would have
+ * been left for who waits.
+ */
+export function awaitedBy<C>(
+  { limits }: Cache<C>,
+  prompt: Tokens,
+  reading: Iterable<Reading>,
+  stepTokensMax: number,
+  foundTokens: () => number
+): Awaited | undefined {
+  if (limits.bytesMax === 0 || !limits.canCut) return undefined
+  let best: (Awaited & { readonly worth: number }) | undefined
+  for (const { decoded, key, prompt: other } of reading) {
+    const tokens = Math.min(sharedTokens(other, prompt), prompt.length - 1)
+    // It may have read a step more by then, and all of it is copied.
+    const worth = tokens - Math.max(worthTokensMin, fee.shared * Math.min(other.length, tokens + stepTokensMax))
+    if (decoded < tokens && worth >= 0 && tokens > (best?.tokens ?? 0)) best = { key, tokens, worth }
+  }
+  return best !== undefined && best.worth >= foundTokens() ? { key: best.key, tokens: best.tokens } : undefined
 }
 
 /** The free sequence that is missed least; undefined when none is free. */

@@ -1,7 +1,7 @@
 /** Decodes all answers together, one step at a time. What goes into a step is decided in step.ts. */
 import type { RequestPart, Usage } from "../engine.ts"
 import { type AnswerText, answerText } from "./answer-text.ts"
-import type { Past } from "./cache.ts"
+import type { Awaited, Past, Reading } from "./cache.ts"
 import { openEmbeddings } from "./embeddings.ts"
 import { JobRefused } from "./job-refused.ts"
 import type { DecodeRow, Model, Sampler } from "./model.ts"
@@ -44,18 +44,18 @@ interface Answer {
 
 export function openLoop(model: Model, limits: LoopLimits, send: (message: FromWorker) => void): Loop {
   const { cacheBytesMax, slotsMax, stepTokensMax } = limits
-  const prefixes = openPrefixCache(model, slotsMax, cacheBytesMax)
+  const prefixes = openPrefixCache(model, { sequences: slotsMax, bytesMax: cacheBytesMax, stepTokensMax })
   const table: Table = {
-    ...{ model, prefixes, send, answers: new Map(), plan: Step.empty(slotsMax, stepTokensMax) },
+    ...{ model, prefixes, send, answers: new Map(), waiting: new Map(), plan: Step.empty(slotsMax, stepTokensMax) },
     untold: undefined
   }
-  const { answers } = table
+  const { answers, waiting } = table
   let arrived: Array<Job> = []
   const embeddings = openEmbeddings(model.embedding, send)
   const aborted: Array<number> = []
   let isForgetting = false
   let wake: () => void = () => {}
-  const isIdle = () => answers.size === 0 && arrived.length === 0 && embeddings.isIdle()
+  const isIdle = () => answers.size + waiting.size + arrived.length === 0 && embeddings.isIdle()
   return {
     generate: (job) => {
       arrived.push(job)
@@ -68,7 +68,7 @@ export function openLoop(model: Model, limits: LoopLimits, send: (message: FromW
     abort: (key) => {
       embeddings.abort(key)
       arrived = arrived.filter((job) => job.key !== key)
-      if (answers.has(key)) aborted.push(key)
+      if (answers.has(key) || waiting.has(key)) aborted.push(key)
     },
     forget: () => {
       isForgetting = true
@@ -79,10 +79,11 @@ export function openLoop(model: Model, limits: LoopLimits, send: (message: FromW
     run: async () => {
       for (;;) {
         if (isIdle()) await new Promise<void>((resolve) => (wake = resolve))
-        if (arrived.length > 0) tell(table)
+        if (arrived.length + waiting.size > 0) tell(table)
         do {
+          await seatWaiting(table)
           // Whoever was stopped has made room for who comes.
-          for (const key of aborted.splice(0)) if (answers.has(key)) leave(table, key)
+          for (const key of aborted.splice(0)) leave(table, key)
           if (isForgetting) prefixes.clear()
           isForgetting = false
           const job = arrived.shift()
@@ -102,6 +103,8 @@ interface Table {
   readonly prefixes: PrefixCache
   readonly send: (message: FromWorker) => void
   readonly answers: Map<number, Answer>
+  /** Those that have no sequence yet, and whom each waits for. */
+  readonly waiting: Map<number, { readonly answer: Answer; readonly awaited: Awaited }>
   plan: Step.Plan
   /** Of the last step: to be told while the next one is computed, as telling wakes another process. */
   untold: Omit<Decoded, "room"> | undefined
@@ -114,8 +117,11 @@ function tell(table: Table): void {
 }
 
 function leave(table: Table, key: number): void {
-  const { answers, plan, prefixes } = table
-  const answer = answers.get(key)!
+  const { answers, plan, prefixes, waiting } = table
+  waiting.get(key)?.answer.sampler.dispose()
+  waiting.delete(key)
+  const answer = answers.get(key)
+  if (answer === undefined) return
   answer.sampler.dispose()
   answers.delete(key)
   const id = plan.sequences.findIndex((sequence) => sequence?.key === key)
@@ -124,17 +130,44 @@ function leave(table: Table, key: number): void {
 }
 
 async function enter(table: Table, job: Job): Promise<void> {
-  const { answers, model, plan, prefixes, send } = table
+  const { model, prefixes, send, waiting } = table
   const answer = begin(model, job, send)
   if (answer === undefined) return
-  const inUse = plan.sequences.map((sequence) => sequence && pastOf(answers.get(sequence.key)!))
+  const awaited = prefixes.awaitedBy(answer.prompt, readingOf(table), () => inUseOf(table))
+  if (awaited === undefined) await seat(table, answer)
+  else waiting.set(job.key, { answer, awaited })
+}
+
+/** Those whose waiting is over. */
+async function seatWaiting(table: Table): Promise<void> {
+  for (const [key, { answer, awaited }] of table.waiting) {
+    const reader = table.answers.get(awaited.key)
+    if (reader !== undefined && reader.decoded < awaited.tokens) continue
+    table.waiting.delete(key)
+    await seat(table, answer)
+  }
+}
+
+/** Gives it a sequence, with what is kept of its prompt. */
+async function seat(table: Table, answer: Answer): Promise<void> {
+  const { answers, plan, prefixes, send } = table
+  const { key } = answer
+  const inUse = inUseOf(table)
   // In it from here on, so that an abort finds it.
-  answers.set(job.key, answer)
+  answers.set(key, answer)
   const { found, id, tokens } = await prefixes.ready(answer.prompt, inUse)
   answer.decoded = answer.cachedTokens = tokens
   const promptTokens = answer.prompt.length
-  table.plan = Step.admit(plan, id, job.key, promptTokens - tokens)
-  send({ type: "begun", key: job.key, promptTokens, cachedTokens: tokens, found })
+  table.plan = Step.admit(plan, id, key, promptTokens - tokens)
+  send({ type: "begun", key, promptTokens, cachedTokens: tokens, found })
+}
+
+function inUseOf({ answers, plan }: Table): ReadonlyArray<Past | undefined> {
+  return plan.sequences.map((sequence) => sequence && pastOf(answers.get(sequence.key)!))
+}
+
+function readingOf({ answers }: Table): ReadonlyArray<Reading> {
+  return [...answers.values()].filter(({ decoded, prompt }) => decoded < prompt.length)
 }
 
 async function step(table: Table): Promise<void> {

@@ -10,6 +10,12 @@ export interface PrefixCache {
    * in the others. Not between the moves of a step and its decode.
    */
   readonly ready: (prompt: Cache.Tokens, inUse: ReadonlyArray<Cache.Past | undefined>) => Promise<Readied>
+  /** Whose reading is worth waiting for, before `ready`. */
+  readonly awaitedBy: (
+    prompt: Cache.Tokens,
+    reading: Iterable<Cache.Reading>,
+    inUse: () => ReadonlyArray<Cache.Past | undefined>
+  ) => Cache.Awaited | undefined
   /** From a sequence in use to a free one. */
   readonly move: (from: number, to: number) => Promise<void>
   /** The sequence is not in use any more; `past` is decoded in it. */
@@ -29,7 +35,10 @@ interface Readied {
 /** To look through so many takes a fraction of a millisecond. */
 const copiesMax = 1_024
 
-export function openPrefixCache(model: Model, sequences: number, bytesMax: number): PrefixCache {
+export function openPrefixCache(
+  model: Model,
+  { bytesMax, sequences, stepTokensMax }: { bytesMax: number; sequences: number; stepTokensMax: number }
+): PrefixCache {
   const limits = { bytesMax: model.canCopy ? bytesMax : 0, copiesMax, canCut: model.canCut }
   const state: State = { model, cache: Cache.empty<Copy>(sequences, limits), dropped: new Set() }
   const { cache } = state
@@ -38,6 +47,10 @@ export function openPrefixCache(model: Model, sequences: number, bytesMax: numbe
       const readied = await ready(state, prompt, inUse)
       free(state)
       return readied
+    },
+    awaitedBy: (prompt, reading, inUse) => {
+      const foundTokens = () => Cache.find(cache, prompt, inUse())?.tokens ?? 0
+      return Cache.awaitedBy(cache, prompt, reading, stepTokensMax, foundTokens)
     },
     move: async (from, to) => {
       await vacate(state, to)
