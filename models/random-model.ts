@@ -15,9 +15,11 @@ export interface RandomModel extends LlamaShape {
   readonly vocabularySize?: number
   /** Its answers end only where they are cut off, so that each is as long as the next. */
   readonly isEndless?: boolean
+  /** What makes a vector of a text, as GGUF numbers it; left out, the file says nothing of it. */
+  readonly poolingType?: number
 }
 
-const small: RandomModel = { embedding: 128, layers: 6, heads: 4, kvHeads: 2, feedForward: 384, context: 2_048 }
+export const small: RandomModel = { embedding: 128, layers: 6, heads: 4, kvHeads: 2, feedForward: 384, context: 2_048 }
 
 /** The shape of SmolLM2-135M (its config.json, 2024-11): as much work a token as a model that people use. */
 export const shapeOf135M: RandomModel = {
@@ -29,15 +31,14 @@ export const shapeOf135M: RandomModel = {
 /** Whoever reads `path` at any moment finds a whole file or none. */
 export async function writeRandomModel(path: string, shape = small): Promise<void> {
   const vocabulary = padded(trainVocabulary(), shape.vocabularySize ?? 0)
+  const { poolingType: value } = shape
+  const metadata = {
+    ...llamaMetadata("parley-random", shape, vocabulary),
+    ...(value !== undefined && { "llama.pooling_type": { type: "u32" as const, value } })
+  }
   const unfinished = `${path}.${randomUUID()}.part`
   try {
-    await writeFile(
-      unfinished,
-      encodeGguf(llamaMetadata("parley-random", shape, vocabulary), tensorsOf(shape, vocabulary)),
-      {
-        flush: true
-      }
-    )
+    await writeFile(unfinished, encodeGguf(metadata, tensorsOf(shape, vocabulary)), { flush: true })
     await rename(unfinished, path)
   } finally {
     await rm(unfinished, { force: true })

@@ -1,10 +1,12 @@
-/** Vectors by a real llama.cpp, of the guide and of a random model. */
-import { layer } from "@effect/vitest"
+/** Vectors by a real llama.cpp, of random models. */
+import { join } from "node:path"
+import { it, layer } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { expect } from "vitest"
+import { small, writeRandomModel } from "../../models/random-model.ts"
 import type { EmbeddingInput, Token } from "../../src/inference/engine.ts"
-import type { LlamaEngine } from "../../src/inference/llama.ts"
-import { answering, answerText, asked, Llama, llama, slotsMax, until } from "./llama-harness.ts"
+import { type LlamaEngine, openLlama } from "../../src/inference/llama.ts"
+import { answering, answerText, asked, defaults, directory, Llama, llama, slotsMax, until } from "./llama-harness.ts"
 
 const requestOf = (inputs: ReadonlyArray<EmbeddingInput>, dimensions?: number) => ({
   id: "embd-1",
@@ -108,3 +110,20 @@ layer(llama, { excludeTestServices: true })("vectors that nobody waits for any m
     })
   )
 })
+
+it.live("a file that asks for its last token's has the same, and one that asks for the mean writes only", () =>
+  Effect.gen(function* () {
+    const engineOf = Effect.fnUntraced(function* (poolingType?: number) {
+      const pooled = join(directory, `pooling-${poolingType}.gguf`)
+      yield* Effect.promise(() => writeRandomModel(pooled, { ...small, ...(poolingType && { poolingType }) }))
+      return yield* openLlama({ ...defaults, file: pooled, slotsMax: 1 })
+    })
+    const [mean, last] = [1, 3]
+    const vectors = vectorsOf(yield* embed(yield* engineOf(), "Hello!", long))
+    expect(vectorsOf(yield* embed(yield* engineOf(last), "Hello!", long))).toEqual(vectors)
+    const engine = yield* engineOf(mean)
+    const refused = yield* Effect.flip(embed(engine, "Hello!"))
+    expect(refused).toMatchObject({ _tag: "EngineRefused", part: "model" })
+    expect(yield* answerText(engine, asked("Hello!"))).not.toBe("")
+  })
+)
