@@ -28,7 +28,10 @@ export interface Model {
   readonly isEnd: (token: number) => boolean
   /** Throws `JobRefused` for what it cannot do. */
   readonly sampler: ReturnType<typeof samplersOf>
-  /** One step, in one call or several (apart.ts). The rows' ids are a run without a gap; returns the sampled token of each row with a sampler. */
+  /**
+   * One step, in one call or several (apart.ts). The rows' ids are a run without a gap; returns the sampled token of
+   * each row with a sampler.
+   */
   readonly decode: (rows: ReadonlyArray<DecodeRow>) => Promise<ReadonlyArray<number | undefined>>
   readonly embedding: EmbeddingModel
   /** Done with the next step; until then neither sequence may be copied or restored. */
