@@ -93,6 +93,7 @@ const start = Effect.fn("start")(function* (
   const database = Context.get(context, Database)
   const journal = (seams.journal ?? ((same) => same))(Context.get(context, Journal))
 
+  const traces = yield* tracesOf(config)
   const accounts = new Map<string, Account>()
   let pending = 0
   const sweeper: SweeperOptions = {
@@ -104,7 +105,7 @@ const start = Effect.fn("start")(function* (
     dedupKeptMs: config.retention.dedupDays * dayMs
   }
   const { models } = pool
-  const parts = { config, database, journal, models, accounts, sweeper, pending: () => pending }
+  const parts = { config, database, journal, models, accounts, sweeper, pending: () => pending, traces }
   const channels = channelsOf(parts)
   const opened = yield* Effect.forEach(channels, (channel) => openChannel(parts, channel))
   yield* Effect.forEach(opened, ({ kept }) => watch(kept))
@@ -132,6 +133,13 @@ const start = Effect.fn("start")(function* (
     v1: { chats, models: chatModels(config, pool), limits: config.limits }
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
   return { address, accounts, chats, failed: Deferred.await(failed) }
+})
+
+/** Without a receiver not even the code is loaded. */
+const tracesOf = Effect.fn("tracesOf")(function* ({ otlpEndpoint }: Config) {
+  if (otlpEndpoint === undefined) return undefined
+  const { openTraces } = yield* Effect.promise(() => import("./traces.ts"))
+  return yield* openTraces(otlpEndpoint)
 })
 
 /** Those that are configured; where none is, the guide. */

@@ -73,8 +73,9 @@ export interface StoredMessage {
   readonly role: "user" | "assistant"
   readonly text: string
   readonly turn: number
-  /** Who wrote it; read for the newest turn only. */
+  /** Who wrote it, and in which event; read for the newest turn only. */
   readonly userId?: string
+  readonly eventKey?: string
 }
 
 export interface OutboundRow {
