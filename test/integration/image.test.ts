@@ -37,7 +37,10 @@ sealed(
     const bearer = { authorization: `Bearer ${token}` }
     expect((await get("/health/live")).status).toBe(200)
     await expect.poll(async () => (await get("/health/ready")).status, { timeout: 60_000 }).toBe(200)
-    expect(await (await get("/health/ready")).json()).toMatchObject({ parts: { database: "up", model: "up" } })
+    const parts = { database: "up", model: "up", channels: "up" }
+    expect(await (await get("/health/ready")).json()).toEqual({ ready: true, durability: "strict", parts })
+    const detailed = await (await get("/health/ready", bearer)).json()
+    expect(detailed).toMatchObject({ parts: { "web/chat": "up" }, models: [{ name: "built-in" }] })
     expect([(await get("/v1/models")).status, (await get("/v1/models", bearer)).status]).toEqual([401, 200])
     expect((await get("/", bearer)).status).toBe(pageStatus)
 
