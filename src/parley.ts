@@ -19,6 +19,7 @@ import { bytesOf } from "./domain/amounts.ts"
 import { randomId } from "./domain/random-id.ts"
 import type { ChatRouteOptions, Chats } from "./http/chat-route.ts"
 import { healthOf, metricsOf, type Observed } from "./http/observe.ts"
+import { measureLoopDelay } from "./http/process-metrics.ts"
 import { listen } from "./http/server.ts"
 import { type ModelPool, openModelPool, type ServedModel } from "./inference/model-pool.ts"
 import { builtIn, pooledModel } from "./inference/models.ts"
@@ -115,7 +116,8 @@ const start = Effect.fn("start")(function* (
 
   if (Deferred.isDoneUnsafe(failed)) return yield* Deferred.await(failed)
   const configured = channels.map(({ id }) => id)
-  const observed: Observed = { database, models, accounts, configured, durability: config.durability }
+  const watched = { database, journal, models, accounts, loopDelays: yield* measureLoopDelay() }
+  const observed: Observed = { ...watched, configured, durability: config.durability }
   const chats: Chats = { inFlight: 0, isOver: false }
   const address = yield* listen({
     host: config.host,

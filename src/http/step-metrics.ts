@@ -1,5 +1,5 @@
 /** The steps of the models, as metrics. */
-import type { Histogram } from "../inference/histogram.ts"
+import type { Histogram } from "../domain/histogram.ts"
 import type { StepStats } from "../inference/step-stats.ts"
 import type { Metric, Sample } from "./metrics.ts"
 
@@ -56,7 +56,7 @@ export function stepMetrics(models: ReadonlyArray<ModelSteps>): ReadonlyArray<Me
 const kinds = ["decode", "prefill"] as const
 
 /** Each bucket counts what is in those below as well. */
-function samplesOf({ bounds, counts, sum }: Histogram, labels: Sample["labels"] = {}): ReadonlyArray<Sample> {
+export function samplesOf({ bounds, counts, sum }: Histogram, labels: Sample["labels"] = {}): ReadonlyArray<Sample> {
   let total = 0
   const buckets = counts.map((count, i) => {
     total += count

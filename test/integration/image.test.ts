@@ -62,11 +62,15 @@ sealed(
     // Prometheus' own.
     types.set("up", "gauge")
     const asked = expressions.map(({ expr, where }) => ({ where, ...askedBy(expr) }))
+    const typeOf = (name: string) => {
+      const family = name.replace(/_(bucket|sum|count)$/, "")
+      return types.get(family) === "histogram" && family !== name ? "counter" : types.get(name)
+    }
     const unknown = asked.flatMap(({ metrics: names, where }) =>
-      names.filter((name) => !types.has(name)).map((name) => `${where}: there is no metric ${name}`)
+      names.filter((name) => typeOf(name) === undefined).map((name) => `${where}: there is no metric ${name}`)
     )
     expect(unknown).toEqual([])
-    const gauges = asked.flatMap(({ grown }) => grown.filter((name) => types.get(name) !== "counter"))
+    const gauges = asked.flatMap(({ grown }) => grown.filter((name) => typeOf(name) !== "counter"))
     expect(gauges).toEqual([])
 
     parley.signal("SIGTERM")
