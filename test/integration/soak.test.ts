@@ -1,4 +1,4 @@
-/** Two minutes of turns leave nothing behind. The long form is `npm run soak:hour`, which looks at memory as well. */
+/** Two minutes of turns leave nothing behind. The long form, `npm run soak:hour`, looks at resident memory as well. */
 import { expect, test } from "vitest"
 import { soak } from "../../bench/soak-run.ts"
 
@@ -6,7 +6,7 @@ const perSecond = 15
 const seconds = 120
 /** Idle connections that pools may keep: to the model as many as its slots, to the callback, to the database. */
 const pooledMax = 64 + 16 + 8
-/** Of what is live: code that was compiled meanwhile, caches that were warmed. A kilobyte a turn would be half of it. */
+/** Code that was compiled meanwhile, caches that were warmed. Two kilobytes a turn that stay are more. */
 const heapGrowthMaxMb = 4
 
 test("no handles, no live memory, no rows that cannot be removed; all is answered", { timeout: 900_000 }, async () => {
