@@ -3,21 +3,22 @@
  *
  *   node bench/commands.ts [--short]
  *
- * Each is a process of its own, as an operator types it. What it takes after its start-up is what it takes longer than
- * `parley --version`, which only starts.
+ * Each is run in this process, as `parley` runs it once it has started: from what was typed to what is printed.
  */
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Effect, Layer } from "effect"
+import { TestConsole } from "effect/testing"
+import { runCommand } from "../src/cli/command.ts"
 import { openCounterparts } from "./counterpart.ts"
-import { atMost, type Figure, median, print, tableOf } from "./figures.ts"
+import { atMost, type Figure, print, tableOf } from "./figures.ts"
 import { nowMs } from "./load.ts"
-import { printPlace, query, root } from "./place.ts"
+import { printPlace, query } from "./place.ts"
 import { counterpartsConfig, openFolder, openPostgres, startParley } from "./world.ts"
 
 const { short } = parseArgs({ options: { short: { type: "boolean", default: false } } }).values
-const repetitions = short ? 1 : 7
+const repetitions = short ? 2 : 10
 const conversations = 10_000
 const letters = 1_000
 const targetMs = 300
@@ -33,7 +34,7 @@ const commands = [
   ["deadletters", "list", "--limit", "500"],
   ["deadletters", "show", "500"],
   ["forget", "webhook/bench/NEXT", "--yes"],
-  ["deadletters", "discard", "--all", "--yes", "--conversation", "webhook/bench/7"]
+  ["deadletters", "discard", "--all", "--yes", "--conversation", "webhook/bench/NEXT"]
 ]
 
 async function fill(url: string): Promise<void> {
@@ -58,20 +59,20 @@ async function fill(url: string): Promise<void> {
   await query(url, "analyze")
 }
 
-/** From its spawning until it has ended, and what it printed, in bytes. */
-async function typed(cwd: string, port: number, words: ReadonlyArray<string>) {
+const nobody = () => Effect.die("nobody asked for it")
+
+/** How long it takes, in milliseconds. It must end well. */
+async function typed(port: number, words: ReadonlyArray<string>): Promise<number> {
+  const others = { start: nobody, demo: nobody, doctor: nobody, interrupted: Effect.never }
+  const run = Effect.gen(function* () {
+    const environment = { PORT: String(port) }
+    const code = yield* runCommand({ typed: [...words], environment, version: "bench", ...others })
+    return { code, lines: [...(yield* TestConsole.logLines), ...(yield* TestConsole.errorLines)] }
+  }).pipe(Effect.provide(Layer.fresh(TestConsole.layer)), Effect.provide(NodeServices.layer))
   const startMs = nowMs()
-  const child = spawn(process.execPath, [join(root, "src/main.ts"), ...words], {
-    cwd,
-    env: { PATH: process.env["PATH"], PORT: String(port) },
-    stdio: ["ignore", "pipe", "inherit"]
-  })
-  let bytes = 0
-  child.stdout.on("data", (chunk: Buffer) => {
-    bytes += chunk.length
-  })
-  await once(child, "close")
-  return { ms: nowMs() - startMs, bytes }
+  const { code, lines } = await Effect.runPromise(run)
+  if (code !== 0) throw new Error(`${words.join(" ")}: ${lines.join(" ")}`)
+  return nowMs() - startMs
 }
 
 async function main(): Promise<void> {
@@ -89,16 +90,15 @@ async function main(): Promise<void> {
     `commands: ${repetitions} times each, ${conversations} conversations, ${letters} dead letters`,
     postgres.url
   )
-  const starts: Array<number> = []
   const seen = new Map<ReadonlyArray<string>, Array<number>>(commands.map((words) => [words, []]))
   for (let repetition = 0; repetition <= repetitions; repetition++) {
-    const start = await typed(home, parley.port, ["--version"])
-    // The first one of each fills caches.
-    if (repetition > 0) starts.push(start.ms)
     for (const words of commands) {
-      const one = words.map((word) => word.replace("NEXT", String(conversations - repetition)))
-      const { ms } = await typed(home, parley.port, one)
-      if (repetition > 0) seen.get(words)!.push(ms - start.ms)
+      const ms = await typed(
+        parley.port,
+        words.map((word) => word.replace("NEXT", String(conversations - repetition)))
+      )
+      // The first one of each fills caches.
+      if (repetition > 0) seen.get(words)!.push(ms)
     }
   }
   const figures: ReadonlyArray<Figure> = [...seen].map(([words, values]) => ({
@@ -108,7 +108,6 @@ async function main(): Promise<void> {
     target: atMost(targetMs)
   }))
   print(tableOf(figures))
-  print(`\nstart-up alone (parley --version): ${Math.round(median(starts))} ms`)
 }
 
 await main()
