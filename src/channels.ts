@@ -11,6 +11,7 @@ import { openWeb } from "./adapters/web/web.ts"
 import { openWebhook } from "./adapters/webhook/webhook.ts"
 import type { ChannelConfig, Config } from "./cli/config-schema.ts"
 import { accountId, conversationId, partsOf } from "./domain/ids.ts"
+import type { Traces } from "./domain/trace.ts"
 import type { Sampling } from "./inference/engine.ts"
 import type { ModelPool } from "./inference/model-pool.ts"
 import type { ConversationSettings } from "./machines/conversation.ts"
@@ -29,6 +30,7 @@ export interface ChannelParts {
   readonly accounts: Map<string, Account>
   readonly sweeper: SweeperOptions
   readonly pending: () => number
+  readonly traces: Traces | undefined
 }
 
 /** One account, and how people are answered there. */
@@ -92,7 +94,7 @@ export const openChannel = Effect.fn("openChannel")(function* (parts: ChannelPar
 })
 
 const accountOf = Effect.fn("accountOf")(function* (parts: ChannelParts, channel: Channel) {
-  const { config, journal, models, pending } = parts
+  const { config, journal, models, pending, traces } = parts
   const { scheduler } = modelOf(models, channel.model)
   const { answerTokensMax, mailboxMax, turnMaxMs, ...limits } = config.limits
   const adapter = yield* channel.open
@@ -112,12 +114,14 @@ const accountOf = Effect.fn("accountOf")(function* (parts: ChannelParts, channel
       return conversationBehaviour(id, options, {
         journal,
         scheduler,
-        show: (glimpse) => adapter.show?.(thread, glimpse)
+        show: (glimpse) => adapter.show?.(thread, glimpse),
+        traces
       })
     },
     limits: { ...limits, ...accountLimits },
     delivery: { attemptsMax: channel.attemptsMax, ageMaxMs: channel.ageMaxMs, ...deliveryDelays },
-    pending
+    pending,
+    traces
   })
 })
 

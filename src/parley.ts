@@ -18,6 +18,7 @@ import { thisMachine } from "./cli/doctor/machine.ts"
 import { bytesOf } from "./domain/amounts.ts"
 import { randomId } from "./domain/random-id.ts"
 import { healthOf, metricsOf, type Observed } from "./http/observe.ts"
+import { measureLoopDelay } from "./http/process-metrics.ts"
 import { listen } from "./http/server.ts"
 import type { Calls, V1Options } from "./http/v1-call.ts"
 import { type ModelPool, openModelPool, type ServedModel } from "./inference/model-pool.ts"
@@ -93,6 +94,7 @@ const start = Effect.fn("start")(function* (
   const database = Context.get(context, Database)
   const journal = (seams.journal ?? ((same) => same))(Context.get(context, Journal))
 
+  const traces = yield* tracesOf(config)
   const accounts = new Map<string, Account>()
   let pending = 0
   const sweeper: SweeperOptions = {
@@ -104,7 +106,7 @@ const start = Effect.fn("start")(function* (
     dedupKeptMs: config.retention.dedupDays * dayMs
   }
   const { models } = pool
-  const parts = { config, database, journal, models, accounts, sweeper, pending: () => pending }
+  const parts = { config, database, journal, models, accounts, sweeper, pending: () => pending, traces }
   const channels = channelsOf(parts)
   const opened = yield* Effect.forEach(channels, (channel) => openChannel(parts, channel))
   yield* Effect.forEach(opened, ({ kept }) => watch(kept))
@@ -114,7 +116,8 @@ const start = Effect.fn("start")(function* (
 
   if (Deferred.isDoneUnsafe(failed)) return yield* Deferred.await(failed)
   const configured = channels.map(({ id }) => id)
-  const observed: Observed = { database, models, accounts, configured, durability: config.durability }
+  const watched = { database, journal, models, accounts, loopDelays: yield* measureLoopDelay() }
+  const observed: Observed = { ...watched, configured, durability: config.durability }
   const calls: Calls = { inFlight: 0, isOver: false }
   const address = yield* listen({
     host: config.host,
@@ -132,6 +135,13 @@ const start = Effect.fn("start")(function* (
     v1: { calls, models: chatModels(config, pool), limits: config.limits }
   }).pipe(Effect.mapError(({ reason }) => new StartTrouble({ reason })))
   return { address, accounts, calls, failed: Deferred.await(failed) }
+})
+
+/** Without a receiver not even the code is loaded. */
+const tracesOf = Effect.fn("tracesOf")(function* ({ otlpEndpoint }: Config) {
+  if (otlpEndpoint === undefined) return undefined
+  const { openTraces } = yield* Effect.promise(() => import("./traces.ts"))
+  return yield* openTraces(otlpEndpoint)
 })
 
 /** Those that are configured; where none is, the guide. */

@@ -8,12 +8,14 @@ import type { AnyStateMachine } from "xstate"
 import { type Accept, type Adapter, NotAccepted } from "../adapters/adapter.ts"
 import { accountId, conversationId } from "../domain/ids.ts"
 import type { Inbound } from "../domain/inbound.ts"
+import type { Traces } from "../domain/trace.ts"
 import type { DeliveryLimits } from "../machines/delivery.ts"
 import type { Intensity } from "../machines/restart-intensity.ts"
 import { type Journal, Unavailable } from "../store/journal.ts"
 import type { Behaviour } from "./actor.ts"
 import { type Conversations, makeConversations } from "./conversations.ts"
 import { type Delivery, makeDelivery } from "./delivery.ts"
+import { tracedAccept, tracedIntake, traceOfInbound } from "./intake-trace.ts"
 import { supervise } from "./supervisor.ts"
 
 export interface Account {
@@ -42,6 +44,8 @@ export interface AccountOptions<M extends AnyStateMachine> {
   readonly delivery: DeliveryLimits
   /** How many accepted events of all accounts have no fate, as was last counted. */
   readonly pending: () => number
+  /** Where nobody collects them, none are made. */
+  readonly traces?: Traces | undefined
 }
 
 export interface AccountLimits {
@@ -67,8 +71,10 @@ const acceptMaxMs = 10_000
 export const makeAccount = Effect.fn("Account.make")(function* <M extends AnyStateMachine>(
   options: AccountOptions<M>
 ): Effect.fn.Return<Account, never, Scope.Scope> {
-  const { adapter, behaviourOf, journal, limits } = options
-  const delivery = yield* makeDelivery({ adapter, journal, limits: options.delivery, linesMax: limits.linesMax })
+  const { adapter, behaviourOf, journal, limits, traces } = options
+  const { linesMax } = limits
+  const delivery = yield* makeDelivery({ adapter, journal, limits: options.delivery, linesMax, traces })
+  const intake = traces === undefined ? journal : tracedIntake(journal, traces)
   const conversations = yield* makeConversations({
     behaviourOf,
     journal,
@@ -89,12 +95,12 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
     const isFull =
       options.pending() >= limits.inboxMax || conversations.inboxSize(conversation) >= limits.conversationInboxMax
     if (isFull) return yield* new NotAccepted({ reason: "inbox-full", retryAfterMs: busyRetryMs })
-    return yield* journal.accept(inbound, ring(conversations, inbound)).pipe(
+    return yield* intake.accept(inbound, ring(conversations, inbound)).pipe(
       Effect.timeoutOrElse({
         duration: acceptMaxMs,
         orElse: () => new Unavailable({ reason: `PostgreSQL was silent for ${acceptMaxMs} ms` })
       }),
-      Effect.tapError(({ reason }) => Effect.logError("an event was not accepted", reason)),
+      Effect.tapError(({ reason }) => logUnaccepted(inbound, reason)),
       Effect.mapError(() => new NotAccepted({ reason: "database", retryAfterMs: databaseRetryMs }))
     )
   })
@@ -123,10 +129,17 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
       isRefusing = true
     },
     run: supervise([
-      { name: `listener of ${adapter.account}`, intensity: listenerIntensity, run: adapter.listen(accept) }
+      {
+        name: `listener of ${adapter.account}`,
+        intensity: listenerIntensity,
+        run: adapter.listen(traces === undefined ? accept : tracedAccept(accept, traces))
+      }
     ])
   }
 })
+
+const logUnaccepted = (inbound: Inbound, reason: string) =>
+  Effect.annotateLogs(Effect.logError("an event was not accepted", reason), { trace: traceOfInbound(inbound).traceId })
 
 /**
  * A duplicate that still waits wakes its conversation, live or not: it may be the platform's only sign after a crash of

@@ -1,5 +1,6 @@
 /** What an actor is to others, and what it takes to be one. interpreter.ts runs it. */
 import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { AnyStateMachine, EmittedFrom, EventFromLogic, InputFrom, SnapshotFrom } from "xstate"
 import type { Outbound } from "../domain/outbound.ts"
@@ -23,8 +24,11 @@ export interface Behaviour<M extends AnyStateMachine> {
   readonly rows: (action: EmittedFrom<M>, facts: Facts) => Partial<Rows>
   /** What is written, and the person told, when the machine throws on an event. */
   readonly apology: (facts: Facts) => Partial<Rows>
-  /** Told each entry in the tick in which it is known to be durable, before its actions are performed. */
-  readonly written?: (entry: Entry) => void
+  /**
+   * Told each entry in the tick in which it is known to be durable, and how long that took, before its actions are
+   * performed.
+   */
+  readonly written?: (entry: Entry, took: Duration.Duration) => void
   /** Does what is volatile about an action. Must fork what takes time: the mailbox waits for it. */
   readonly perform: (action: EmittedFrom<M>, self: Actor<M>) => Effect.Effect<void>
   /** Ends what `perform` set going. */

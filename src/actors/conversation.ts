@@ -1,11 +1,13 @@
 /** Joins one conversation's machine to the scheduler: the switch in which every action is named once. */
 import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Doing, Glimpse } from "../domain/glimpse.ts"
 import { accountOf } from "../domain/ids.ts"
+import { type Traces, traceOfAll } from "../domain/trace.ts"
 import type { Sampling } from "../inference/engine.ts"
 import type { InferenceScheduler, ModelFailed, QueueFull, Signal } from "../inference/scheduler.ts"
 import {
@@ -26,6 +28,7 @@ import type { Actor, Behaviour, Facts } from "./actor.ts"
 import { languageOf, notices } from "./notices.ts"
 import { promptOf } from "./prompt.ts"
 import { answeredRows, failedRows, stoppedRows, unreadableRows } from "./turn-rows.ts"
+import { TurnTrace } from "./turn-trace.ts"
 
 /** The newest messages that a prompt is made of; the engine drops of them what does not fit. */
 const messagesMax = 64
@@ -42,6 +45,7 @@ export interface ConversationServices {
   readonly scheduler: InferenceScheduler["Service"]
   /** Told at once what can be seen of the conversation; must not throw. */
   readonly show: (glimpse: Glimpse) => void
+  readonly traces?: Traces | undefined
 }
 
 type Machine = typeof conversationMachine
@@ -71,11 +75,15 @@ class Conversation implements Behaviour<Machine> {
   #answer: Fiber.Fiber<void> | undefined
   /** In the language of what was asked last. */
   #notices = notices.en
+  /** Of the events that are answered. */
+  #eventKeys: ReadonlyArray<string> = []
+  readonly #trace: TurnTrace | undefined
 
   constructor(id: string, options: ConversationOptions, services: ConversationServices) {
     this.#id = id
     this.#options = options
     this.#services = services
+    this.#trace = services.traces && new TurnTrace(id, services.traces)
   }
 
   get machine() {
@@ -107,7 +115,10 @@ class Conversation implements Behaviour<Machine> {
   }
 
   get close() {
-    return this.#cancel()
+    return Effect.andThen(
+      this.#cancel(),
+      Effect.sync(() => this.#trace?.end("parked"))
+    )
   }
 
   refresh(context: ConversationContext): ConversationContext {
@@ -122,6 +133,7 @@ class Conversation implements Behaviour<Machine> {
     switch (action.type) {
       case "message.keep": {
         const { position, turn } = action
+        if (inbound !== undefined) this.#trace?.keep(inbound.eventKey)
         return { messages: [{ role: "user", text: inbound?.text ?? "", turn, position }] }
       }
       case "command.ignore": {
@@ -146,7 +158,9 @@ class Conversation implements Behaviour<Machine> {
       : unreadableRows(inbound.position, this.#draft.turn, nextKey(), notices[languageOf(inbound.text)])
   }
 
-  written({ messageSeq: seq, snapshot }: Entry): void {
+  written(entry: Entry, took: Duration.Duration): void {
+    this.#trace?.committed(entry, took)
+    const { messageSeq: seq, snapshot } = entry
     const { attempt, turn } = snapshot.context as ConversationContext
     this.#services.show({ type: "recorded", seq, turn, attempt, value: doingOf(snapshot.value) })
   }
@@ -157,11 +171,13 @@ class Conversation implements Behaviour<Machine> {
         return Effect.andThen(this.#cancel(), this.#fork(this.#answerTurn(action.turn, action.attempt, self)))
       case "inference.cancel":
         return this.#cancel()
-      case "message.keep":
-      case "command.ignore":
       case "turn.answered":
       case "turn.stopped":
+        return Effect.sync(() => this.#trace?.end(action.type === "turn.answered" ? "answered" : "stopped"))
       case "turn.failed":
+        return Effect.sync(() => this.#trace?.end(action.reason, true))
+      case "message.keep":
+      case "command.ignore":
         return Effect.void // they are rows of the entry
     }
   }
@@ -193,6 +209,8 @@ class Conversation implements Behaviour<Machine> {
       this.#draft = { turn, attempt, text: "" }
       const stored = yield* Effect.retry(this.#services.journal.messages(this.#id, turn, messagesMax), untilItAnswers)
       this.#notices = notices[languageOf(stored.findLast(({ role }) => role === "user")?.text ?? "")]
+      this.#eventKeys = stored.flatMap(({ eventKey }) => eventKey ?? [])
+      this.#trace?.ask(turn, attempt, this.#eventKeys)
       const messages = promptOf(this.#options.systemPrompt, stored, messagesMax)
       const userId = stored.findLast((message) => message.userId !== undefined)?.userId ?? this.#id
       const user = `${accountOf(this.#id)}/${userId}`
@@ -206,7 +224,7 @@ class Conversation implements Behaviour<Machine> {
         PromptTooLong: () => fail("too-long"),
         ModelFailed: (failure: ModelFailed) =>
           Effect.andThen(
-            Effect.logWarning(`the model failed on ${this.#id} turn ${turn}`, failure.reason),
+            this.#noted(Effect.logWarning(`the model failed on ${this.#id} turn ${turn}`, failure.reason)),
             failure.kind === "busy" || failure.kind === "down"
               ? fail(failure.kind, failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs })
               : fail("broken")
@@ -215,14 +233,26 @@ class Conversation implements Behaviour<Machine> {
       Effect.catchCause((cause) =>
         Cause.hasInterruptsOnly(cause)
           ? Effect.failCause(cause)
-          : Effect.andThen(Effect.logError(`answering ${this.#id} turn ${turn} broke`, cause), fail("broken"))
+          : Effect.andThen(
+              this.#noted(Effect.logError(`answering ${this.#id} turn ${turn} broke`, cause)),
+              fail("broken")
+            )
       ),
       Effect.ignore // its successor asks again
     )
   }
 
+  /** With the trace of the running turn. */
+  #noted(line: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const trace = traceOfAll(this.#id, this.#eventKeys)?.root.traceId
+      return trace === undefined ? line : Effect.annotateLogs(line, { trace })
+    })
+  }
+
   #take(turn: number, signal: Signal, self: Self): Effect.Effect<void, unknown> {
     const { attempt } = signal
+    this.#trace?.hear(signal)
     switch (signal.type) {
       case "started":
       case "call": // None: no tools are offered, and no vectors asked for.
@@ -235,7 +265,7 @@ class Conversation implements Behaviour<Machine> {
         this.#services.show({ type: "text", turn, attempt, at, text: signal.text })
         if (!isFirst) return Effect.void
         return Effect.andThen(
-          Effect.logDebug(`streaming ${this.#id} turn ${turn} attempt ${attempt}`),
+          this.#noted(Effect.logDebug(`streaming ${this.#id} turn ${turn} attempt ${attempt}`)),
           self.report({ type: "inference.started", turn, attempt })
         )
       }
@@ -243,7 +273,9 @@ class Conversation implements Behaviour<Machine> {
         const before = this.#draft.attempt
         this.#draft = { turn, attempt, text: "" }
         return Effect.andThen(
-          Effect.logWarning(`turn ${turn} of ${this.#id} starts again as attempt ${attempt}`, signal.reason),
+          this.#noted(
+            Effect.logWarning(`turn ${turn} of ${this.#id} starts again as attempt ${attempt}`, signal.reason)
+          ),
           self.report({ type: "inference.restarted", turn, attempt: before, next: attempt })
         )
       }

@@ -14,6 +14,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { Adapter } from "../adapters/adapter.ts"
 import type { Outbound } from "../domain/outbound.ts"
+import type { Traces } from "../domain/trace.ts"
 import type { DeliveryLimits } from "../machines/delivery.ts"
 import type { Due, Journal } from "../store/journal.ts"
 import { deliverOne } from "./errand.ts"
@@ -45,6 +46,7 @@ export interface DeliveryOptions {
   readonly limits: DeliveryLimits
   /** How many conversations are delivered to at once; the others wait in the journal for a sweep. */
   readonly linesMax: number
+  readonly traces?: Traces | undefined
 }
 
 /** How many messages of a conversation are held; more are read when these are done. */
@@ -194,7 +196,7 @@ class Lines implements Delivery {
   }
 
   #follow(conversation: string, line: Line, delayMs: number): Effect.Effect<void, unknown> {
-    const { adapter, journal, limits } = this.#options
+    const { adapter, journal, limits, traces } = this.#options
     const count = (result: string) => this.#results.set(result, (this.#results.get(result) ?? 0) + 1)
     const stopping = this.#stopping
     return Effect.gen({ self: this }, function* () {
@@ -203,7 +205,7 @@ class Lines implements Delivery {
       while (!this.#isStopping) {
         const due = line.held[0]
         if (due !== undefined) {
-          yield* deliverOne({ adapter, journal, limits, due, count, stopping })
+          yield* deliverOne({ adapter, journal, limits, due, count, stopping, traces })
           line.held.shift()
         } else if (line.isBehind) yield* this.#read(conversation, line)
         else return

@@ -8,10 +8,12 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import { type Adapter, NotSent } from "../adapters/adapter.ts"
 import { storable } from "../domain/inbound.ts"
+import { type Traces, traceOfAll } from "../domain/trace.ts"
 import { begin, type Decision, decide, fire, type Situation } from "../machines/decide.ts"
 import { type DeliveryAction, type DeliveryEvent, type DeliveryLimits, deliveryMachine } from "../machines/delivery.ts"
 import type { AttemptEnd, Due, FencedOff, Journal, Refused } from "../store/journal.ts"
 import { inBounds } from "./letter.ts"
+import { tracedSend } from "./send-trace.ts"
 
 /** Added to the adapter's own limit before it is interrupted. */
 const graceMs = 2_000
@@ -27,6 +29,7 @@ export interface Errand {
   readonly count: (result: AttemptEnd["result"]) => void
   /** Interrupts waits once the server stops; a send that has begun ends. */
   readonly stopping: Deferred.Deferred<never>
+  readonly traces?: Traces | undefined
 }
 
 /** Follows one message to its end. Interrupted when it would have to wait, or to begin an attempt, after `stopping`. */
@@ -78,7 +81,7 @@ const perform = (
         return { type: "attempt.recorded" } as const
       }) as Effect.Effect<DeliveryEvent, FencedOff | Refused>
     case "message.send":
-      return send(errand)
+      return errand.traces === undefined ? send(errand) : tracedSend(send(errand), errand.due, action.n, errand.traces)
     case "message.look-up":
       return lookUp(errand)
     case "attempt.fail":
@@ -87,7 +90,9 @@ const perform = (
       return end(errand, action.n, "delivered", "", "delivered", 0, action.receipt)
     case "message.dead":
       return Effect.andThen(
-        Effect.logError(`a message of ${conversation} is a dead letter: ${key}`, action.reason),
+        Effect.annotateLogs(Effect.logError(`a message of ${conversation} is a dead letter: ${key}`, action.reason), {
+          trace: traceOfAll(conversation, errand.due.outbound.inReplyTo)?.root.traceId
+        }),
         end(errand, action.n, action.result, action.reason, "dead", 0)
       )
   }

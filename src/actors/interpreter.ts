@@ -219,12 +219,12 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
   #commit(written: Omit<Written<M>, "conversation" | "atMs">): Effect.Effect<void, End | Refused> {
     const atMs = this.#activeAtMs
     const entry = entryOf(this.#behaviour, this.#last, { ...written, conversation: this.id, atMs })
-    return Effect.map(this.#journal.commit(entry), (owed) => {
+    return Effect.map(Effect.timed(this.#journal.commit(entry)), ([took, owed]) => {
       this.#last = lastOf(entry)
       for (const { after, upTo } of entry.settle) {
         this.#unsettled = this.#unsettled.filter((position) => position <= after || position > upTo)
       }
-      this.#behaviour.written?.(entry)
+      this.#behaviour.written?.(entry, took)
       if (owed.length > 0) this.#deliver(owed)
     })
   }

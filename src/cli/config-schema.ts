@@ -253,6 +253,11 @@ export const ConfigFile = Schema.Struct({
     [],
     "Origins of pages that may use this server, besides its own."
   ),
+  otlpEndpoint: Schema.optionalKey(
+    webAddress.annotate({
+      description: "An OTLP receiver of traces, without /v1/traces (OTEL_EXPORTER_OTLP_ENDPOINT). It gets no texts."
+    })
+  ),
   debug: setting(bool, false, "Write debug lines and the texts of messages to the log (AI_DEBUG)."),
   durability: setting(
     oneOf(["strict", "relaxed"]),

@@ -102,6 +102,7 @@ function fromEnvironment(environment: Environment): Given {
     dataDir: take("PARLEY_DATA", asText, true),
     models: take("PARLEY_MODEL", asModels, false),
     token: take("PARLEY_TOKEN", asText, false),
+    otlpEndpoint: take("OTEL_EXPORTER_OTLP_ENDPOINT", asText, false),
     debug: take("AI_DEBUG", asBoolean, true)
   })
 }

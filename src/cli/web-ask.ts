@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 export interface Question {
   readonly method?: "GET" | "HEAD" | "POST"
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
+  readonly body?: string | Uint8Array
   /** From the question to the end of the answer. */
   readonly maxMs?: number
   /** Of the answer; what comes after it is not read. */

@@ -11,6 +11,7 @@
  *   G7. A failure counts for its own network alone, and no more than `addressesMax` of them are remembered.
  *   G8. No refusal says a word of the token, or of what was sent in its place.
  *   G9. Health is open to everybody; without a token so is all that G1 to G4 let pass.
+ *  G10. `isOperator` says of a request, on health as well, whether it would be allowed where nothing is open.
  *
  * An IP address in `Host` is safe because DNS rebinding needs a name. `X-Forwarded-*` is not read: behind a proxy all
  * clients share the proxy's failures, and sessions that were valid before go on. No CORS header is ever sent.
@@ -62,6 +63,8 @@ export interface Guard {
   readonly login: (request: GuardedRequest, typed: string) => Login
   /** Whether it has a session that is valid, on a route that is open as well. */
   readonly isLoggedIn: (request: GuardedRequest) => boolean
+  /** Whether it may read what is not for everybody; a wrong token counts as everywhere. */
+  readonly isOperator: (request: GuardedRequest) => boolean
   readonly hasToken: boolean
 }
 
@@ -85,7 +88,8 @@ export function makeGuard(options: GuardOptions): Guard {
       return checkSite(request, hosts, origins) ?? doors?.check(request, path) ?? allowed
     },
     login: (request, typed) => doors?.login(request, typed) ?? { result: "wrong" },
-    isLoggedIn: (request) => doors?.isLoggedIn(request) ?? true
+    isLoggedIn: (request) => doors?.isLoggedIn(request) ?? true,
+    isOperator: (request) => checkSite(request, hosts, origins) === undefined && (doors?.isLoggedIn(request) ?? true)
   }
 }
 

@@ -1,8 +1,10 @@
-/** What is up, what is not, and why. */
+/** What is up, what is not, and, for the operator, why. */
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { ModelStatus } from "../inference/model-status.ts"
+import type { Guard } from "./guard.ts"
+import { guarded } from "./guard-middleware.ts"
 
 export interface Health {
   readonly ready: boolean
@@ -32,13 +34,42 @@ export interface ServerHealth {
   readonly limit: number
 }
 
-/** Live: the process answers. Ready: an event that comes now is accepted and a model would answer it. */
-export const healthRoutes = (health: Effect.Effect<Health>) =>
+type Part = "up" | "starting" | "down"
+
+/** For everybody who reaches the port: nothing of files, servers, accounts, or what somebody else's error says. */
+export interface PublicHealth extends Pick<Health, "ready" | "durability"> {
+  readonly parts: Readonly<Record<"database" | "model" | "channels", Part>>
+}
+
+export function publicHealth({ durability, models: [model], parts, ready }: Health): PublicHealth {
+  const { database, model: ofModel, ...channels } = parts
+  const isLoading = model?.state === "loading" || model?.state === "cold"
+  return {
+    ready,
+    durability,
+    parts: {
+      database: database === "up" ? "up" : "down",
+      model: ofModel === "up" ? "up" : isLoading ? "starting" : "down",
+      // One that is lost is opened again.
+      channels: Object.values(channels).every((state) => state === "up") ? "up" : "starting"
+    }
+  }
+}
+
+/**
+ * Live: the process answers. Ready: an event that comes now is accepted and a model would answer it; the details are
+ * the operator's.
+ */
+export const healthRoutes = (health: Effect.Effect<Health>, { isOperator }: Pick<Guard, "isOperator">) =>
   [
     HttpRouter.add("GET", "/health/live", HttpServerResponse.jsonUnsafe({ live: true })),
     HttpRouter.add(
       "GET",
       "/health/ready",
-      Effect.map(health, (report) => HttpServerResponse.jsonUnsafe(report, { status: report.ready ? 200 : 503 }))
+      Effect.gen(function* () {
+        const report = yield* health
+        const shown = isOperator(yield* guarded) ? report : publicHealth(report)
+        return HttpServerResponse.jsonUnsafe(shown, { status: report.ready ? 200 : 503 })
+      })
     )
   ] as const

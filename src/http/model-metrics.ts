@@ -1,11 +1,13 @@
 /** What the models and their schedulers say of themselves, as metrics: each sample with the name of its model. */
 import * as Effect from "effect/Effect"
+import type { Histogram } from "../domain/histogram.ts"
 import type { ServerStatus } from "../inference/engine.ts"
 import type { ServedModel } from "../inference/model-pool.ts"
 import { type ModelStatus, modelStates } from "../inference/model-status.ts"
 import type { Stats } from "../inference/scheduler-stats.ts"
+import type { Timings } from "../inference/timings.ts"
 import type { Metric } from "./metrics.ts"
-import { stepMetrics } from "./step-metrics.ts"
+import { samplesOf, stepMetrics } from "./step-metrics.ts"
 
 interface Seen {
   readonly name: string
@@ -56,7 +58,26 @@ function schedulerMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
     of("gauge", "parley_tokens_reserved", reserved, ({ reservedTokens }) => reservedTokens),
     by("gauge", "parley_service_spread", spread, "class", ({ spreadOf }) => spreadOf),
     of("gauge", "parley_slots", "Turns that the model takes at once.", ({ slots }) => slots),
-    of("counter", "parley_turn_restarts_total", "Attempts begun again, since the start.", ({ restarts }) => restarts)
+    of("counter", "parley_turn_restarts_total", "Attempts begun again, since the start.", ({ restarts }) => restarts),
+    by("counter", "parley_tokens_total", "Tokens of requests that were answered.", "of", ({ timings }) => ({
+      prompt: timings.promptTokens,
+      answer: timings.answerTokens
+    })),
+    ...timingMetrics(seen)
+  ]
+}
+
+function timingMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
+  const each = (name: string, help: string, read: (timings: Timings) => Histogram): Metric => ({
+    name,
+    help,
+    type: "histogram",
+    samples: seen.flatMap(({ name, stats }) => samplesOf(read(stats.timings), { model: name }))
+  })
+  return [
+    each("parley_turn_wait_seconds", "From the admission of a turn until it has a slot.", ({ wait }) => wait),
+    each("parley_first_token_seconds", "From the admission of a turn until its first token.", (of) => of.firstToken),
+    each("parley_turn_duration_seconds", "From the admission of a turn until its last token.", ({ total }) => total)
   ]
 }
 
@@ -94,7 +115,6 @@ function lifeMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
 
 function serverMetrics(seen: ReadonlyArray<Seen>): ReadonlyArray<Metric> {
   const all = seen.flatMap(({ name, status }) => (status.servers ?? []).map((server) => ({ name, server })))
-  if (all.length === 0) return []
   const each = (name: string, help: string, read: (server: ServerStatus) => number): Metric => {
     const samples = all.map((one) => ({
       labels: { model: one.name, server: one.server.server },

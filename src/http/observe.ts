@@ -1,14 +1,17 @@
 /** What the operator is shown, read from the running parts. */
 import * as Effect from "effect/Effect"
 import type { Account } from "../actors/account.ts"
+import type { Histogram } from "../domain/histogram.ts"
 import type { ServerStatus } from "../inference/engine.ts"
 import type { ModelPool } from "../inference/model-pool.ts"
 import type { ModelStatus } from "../inference/model-status.ts"
 import { census, outboxCensus, terms } from "../store/census.ts"
 import type { Database } from "../store/database.ts"
+import type { Journal } from "../store/journal.ts"
 import type { Health, ModelHealth, ServerHealth } from "./health.ts"
 import { type Metric, textOf } from "./metrics.ts"
 import { modelMetrics } from "./model-metrics.ts"
+import { processMetrics, writerMetrics } from "./process-metrics.ts"
 
 export interface Observed {
   readonly database: Database["Service"]
@@ -19,6 +22,8 @@ export interface Observed {
   /** The accounts that are configured. */
   readonly configured: ReadonlyArray<string>
   readonly durability: "strict" | "relaxed"
+  readonly journal: Pick<Journal["Service"], "stats">
+  readonly loopDelays: Histogram
 }
 
 export const healthOf = Effect.fn("healthOf")(function* (observed: Observed): Effect.fn.Return<Health> {
@@ -51,7 +56,13 @@ function healthOfServer({ inFlight, limit, server, sinceMs, trouble = "up" }: Se
 }
 
 /** Without a database there are no counts: the gauges of this process are shown alone. */
-export const metricsOf = Effect.fn("metricsOf")(function* ({ accounts, database, models }: Observed) {
+export const metricsOf = Effect.fn("metricsOf")(function* ({
+  accounts,
+  database,
+  journal,
+  loopDelays,
+  models
+}: Observed) {
   const counts = yield* Effect.orElseSucceed(census(database), () => [])
   const outbox = yield* Effect.orElseSucceed(outboxCensus(database), () => undefined)
   const open = [...accounts.values()]
@@ -89,7 +100,9 @@ export const metricsOf = Effect.fn("metricsOf")(function* ({ accounts, database,
       "Conversations in memory.",
       sum(open, ({ conversations }) => conversations.live())
     ),
-    ...(yield* modelMetrics(models))
+    ...(yield* modelMetrics(models)),
+    ...(journal.stats === undefined ? [] : writerMetrics(journal.stats)),
+    ...processMetrics(loopDelays)
   ])
 })
 

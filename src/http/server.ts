@@ -57,7 +57,7 @@ export const listen = Effect.fn("Http.listen")(function* (
   if ("reason" in page) yield* Effect.logInfo(page.reason)
   const routes = Layer.mergeAll(
     guardMiddleware(guard),
-    ...healthRoutes(options.health),
+    ...healthRoutes(options.health, guard),
     ...loginRoutes(guard, options.v1.models[0].name),
     metricsRoute(options.metrics),
     operatorRoutes(options.operator),

@@ -1,5 +1,5 @@
 /** The steps of the models, and what is in their caches, as metrics. */
-import type { Histogram } from "../inference/histogram.ts"
+import type { Histogram } from "../domain/histogram.ts"
 import type { StepStats } from "../inference/step-stats.ts"
 import type { Metric, Sample } from "./metrics.ts"
 
@@ -97,7 +97,7 @@ const caching: ReadonlyArray<Family> = [
 ]
 
 /** Each bucket counts what is in those below as well. */
-function samplesOf({ bounds, counts, sum }: Histogram, labels: Sample["labels"] = {}): ReadonlyArray<Sample> {
+export function samplesOf({ bounds, counts, sum }: Histogram, labels: Sample["labels"] = {}): ReadonlyArray<Sample> {
   let total = 0
   const buckets = counts.map((count, i) => {
     total += count

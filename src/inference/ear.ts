@@ -2,6 +2,7 @@
 import type { Token } from "./engine.ts"
 import { type Floor, startNext, type Ticket } from "./floor.ts"
 import * as Schedule from "./schedule.ts"
+import { countStart, countToken } from "./timings.ts"
 
 /** What a reader is told; `progress` is nothing to him. */
 export type Said = Exclude<Token, { readonly type: "progress" }>
@@ -16,9 +17,13 @@ export interface Ear {
 export function earOf(floor: Floor, ticket: Ticket, mayRestart: boolean, tell: (said: Said) => void): Ear {
   let texts = 0
   let isOver = false
+  const { clock, timings } = floor
+  countStart(timings, ticket, clock.currentTimeMillisUnsafe())
   return {
     isOver: () => isOver,
     hear: (token) => {
+      // Their times are of interest at their beginning and end alone.
+      if (texts === 0 || token.type === "finish") countToken(timings, ticket, token, clock.currentTimeMillisUnsafe())
       if (token.type === "progress") {
         if (token.promptTokens === undefined) return
         Schedule.measure(floor.schedule, ticket, token.promptTokens)

@@ -4,10 +4,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type { Engine } from "./engine.ts"
-import { type Pace, tokensWaitMs, turnsWaitMs } from "./pace.ts"
+import { type Pace, paceGuess, tokensWaitMs, turnsWaitMs } from "./pace.ts"
 import { placeOf } from "./place.ts"
 import * as Schedule from "./schedule.ts"
 import type { ModelFailed } from "./scheduler.ts"
+import { emptyTimings, type Timings } from "./timings.ts"
 
 export interface Turn extends Schedule.Request {
   readonly id: string
@@ -15,6 +16,9 @@ export interface Turn extends Schedule.Request {
   start: Deferred.Deferred<void, ModelFailed>
   /** Done when this attempt is to make way. */
   stop: Deferred.Deferred<void>
+  /** When its first attempt had a slot, and when the first of its tokens came. */
+  startedMs?: number
+  firstTokenMs?: number
 }
 
 export type Ticket = Schedule.Ticket<Turn>
@@ -33,6 +37,15 @@ export interface Floor<Limits = unknown> {
   lossesInRow: number
   restarts: number
   pace: Pace
+  readonly timings: Timings
+}
+
+/** Nothing has happened yet. */
+export function newFloor<Limits>(
+  given: Pick<Floor<Limits>, "engine" | "limits" | "clock" | "schedule" | "lost">
+): Floor<Limits> {
+  const none = { tickets: new Map(), lossReason: "", lossesInRow: 0, restarts: 0 }
+  return { ...given, ...none, pace: paceGuess, timings: emptyTimings() }
 }
 
 /** How many requests start before one, and how long that takes if turns go on taking as long as they did of late. */

@@ -5,6 +5,7 @@ import type { Floor } from "./floor.ts"
 import { spreadOf } from "./lane.ts"
 import type { Class, End, Limits, Refusal } from "./schedule.ts"
 import type { StepStats } from "./step-stats.ts"
+import type { Timings } from "./timings.ts"
 
 export interface Stats extends Limits {
   readonly model: string
@@ -26,6 +27,7 @@ export interface Stats extends Limits {
   readonly restarts: number
   /** What the engine's steps were like, where it is known. */
   readonly steps?: StepStats
+  readonly timings: Timings
   /** How long a request holds its slot, of late. */
   readonly turnMs: number
   readonly ready: boolean
@@ -33,7 +35,7 @@ export interface Stats extends Limits {
 }
 
 export const statsOf = Effect.fnUntraced(function* (floor: Floor): Effect.fn.Return<Stats> {
-  const { engine, lost, lossReason, pace, restarts, schedule } = floor
+  const { engine, lost, lossReason, pace, restarts, schedule, timings } = floor
   const { cancelled, count, done, failed, preempted, share, tokens } = schedule.tally
   const { reservedTokens, slots, waiting, waitingBackground, waitingTokens } = schedule
   // While it is lost, `recover` asks: a health check must not wait for a server that is gone.
@@ -54,6 +56,7 @@ export const statsOf = Effect.fnUntraced(function* (floor: Floor): Effect.fn.Ret
     refused: { count, tokens, share },
     preempted,
     restarts,
+    timings,
     turnMs: pace.turnMs,
     ...(steps && { steps }),
     ready,

@@ -32,6 +32,7 @@ import {
   type Floor,
   leave,
   makeWay,
+  newFloor,
   resize,
   retryAfterMsOf,
   startNext,
@@ -40,7 +41,7 @@ import {
   type Wait,
   waitOf
 } from "./floor.ts"
-import { paced, paceGuess } from "./pace.ts"
+import { paced } from "./pace.ts"
 import { allWaiting } from "./place.ts"
 import * as Schedule from "./schedule.ts"
 import { defaults } from "./scheduler-limits.ts"
@@ -130,18 +131,13 @@ export const makeScheduler = Effect.fn("makeScheduler")(function* ({
   const { agedAfterMs } = limits
   const { contextTokens = Number.POSITIVE_INFINITY, slotsMax } = engine
   const { cacheTokensMax = slotsMax * contextTokens } = engine
-  const floor: OwnFloor = {
+  const floor: OwnFloor = newFloor({
     engine,
     limits,
     clock: yield* Clock.Clock,
     schedule: Schedule.empty({ slotsMax, cacheTokensMax, queueMax, queueTokensMax, agedAfterMs }),
-    tickets: new Map(),
-    lost: Latch.makeUnsafe(!(yield* engine.isReady)),
-    lossReason: "",
-    lossesInRow: 0,
-    restarts: 0,
-    pace: paceGuess
-  }
+    lost: Latch.makeUnsafe(!(yield* engine.isReady))
+  })
   yield* Effect.forkScoped(Effect.forever(recover(floor)))
   const slots = engine.slots ?? Stream.empty
   yield* Effect.forkScoped(Stream.runForEach(slots, (count) => Effect.sync(() => resize(floor, count))))

@@ -1,5 +1,5 @@
 /** What the steps of a worker were like, since its engine was opened. */
-import { emptyHistogram, type Histogram, observe } from "./histogram.ts"
+import { emptyHistogram, type Histogram, observe } from "../domain/histogram.ts"
 import type { Begun, Decoded, Room, ThreadChoice } from "./worker/wire.ts"
 
 export interface StepStats {

@@ -20,6 +20,8 @@ export interface CheckUp {
   /** Migrations of ours that are not done, and done ones that are not ours. */
   readonly schema: { readonly missing: ReadonlyArray<string>; readonly unknown: ReadonlyArray<string> }
   readonly isInRecovery: boolean
+  /** The table with the most rows that are dead and not yet removed, as PostgreSQL counts them. */
+  readonly bloated: { readonly table: string; readonly dead: number; readonly live: number } | undefined
 }
 
 /** `sqlState` where a server answered, if only to refuse. https://www.postgresql.org/docs/18/errcodes-appendix.html */
@@ -49,6 +51,10 @@ export const checkUp = Effect.fn("checkUp")(function* (
     "select name from pg_settings where setting = 'off'" +
       " and name in ('fsync', 'full_page_writes', 'synchronous_commit') order by name"
   )
+  const [most] = yield* ask(
+    "select relname as table, n_dead_tup as dead, n_live_tup as live from pg_stat_user_tables" +
+      " order by n_dead_tup desc limit 1"
+  )
   const isInRecovery = about?.["recovery"] === "true"
   const done = about?.["migrated"] ? yield* ask("select name from kysely_migration order by name") : []
   const names = done.map(({ name }) => name ?? "")
@@ -64,7 +70,8 @@ export const checkUp = Effect.fn("checkUp")(function* (
       missing: ours.filter((name) => !names.includes(name)),
       unknown: names.filter((name) => !ours.includes(name))
     },
-    isInRecovery
+    isInRecovery,
+    bloated: most && { table: most["table"] ?? "", dead: Number(most["dead"]), live: Number(most["live"]) }
   }
 })
 

@@ -8,11 +8,13 @@
  *   G5. Two rows of one owner are never in one batch.
  *   G6. Callers are told in the order of their rows, and `onWritten` is called in that order, waiting caller or not.
  */
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
+import { emptyHistogram, type Histogram, observe } from "../domain/histogram.ts"
 import { drainUnsafe } from "./drain.ts"
 
 export interface Limits {
@@ -31,6 +33,28 @@ export interface Target<Row, A, E> {
   readonly ownerOf: (row: Row) => string | undefined
   /** Called in the tick in which the write is known, before any caller goes on. Must not throw. */
   readonly onWritten: (row: Row, result: A) => void
+  /** Changed in place. */
+  readonly stats: WriterStats
+}
+
+/** Since the start; times in seconds. */
+export interface WriterStats {
+  /** From when a row is offered until it is known to be written. */
+  readonly commit: Histogram
+  /** Of one transaction, whatever came of it. */
+  readonly flush: Histogram
+  /** Rows of a transaction. */
+  readonly rows: Histogram
+  /** Rows that wait for their transaction, or for its end. */
+  waiting: number
+}
+
+const secondBounds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const rowBounds = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+
+export function emptyWriterStats(): WriterStats {
+  const [commit, flush] = [emptyHistogram(secondBounds), emptyHistogram(secondBounds)]
+  return { commit, flush, rows: emptyHistogram(rowBounds), waiting: 0 }
 }
 
 /** As many rows wait as may. */
@@ -39,6 +63,7 @@ export class WriterFull extends Data.TaggedError("WriterFull")<{ readonly queueM
 interface Waiting<Row, A, E> {
   readonly row: Row
   readonly written: Deferred.Deferred<A, E>
+  readonly sinceNs: bigint
 }
 
 /**
@@ -46,22 +71,23 @@ interface Waiting<Row, A, E> {
  * is being written is known. Interrupting a caller takes back neither its row nor its place.
  */
 export const make = Effect.fn("GroupCommit.make")(function* <Row, A, E>(target: Target<Row, A, E>) {
-  const { isFaultOfOneRow, limits, onWritten, ownerOf, write } = target
+  const { isFaultOfOneRow, limits, ownerOf, stats } = target
+  const clock = yield* Clock.Clock
   type Batch = ReadonlyArray<Waiting<Row, A, E>>
   const queue = yield* Queue.bounded<Waiting<Row, A, E>>(limits.queueMax)
   let heldBack: Batch = []
 
   const settle = (batch: Batch, exits: (index: number) => Exit.Exit<A, E>) =>
-    Effect.sync(() => {
-      for (const [index, { row }] of batch.entries()) {
-        const exit = exits(index)
-        if (Exit.isSuccess(exit)) onWritten(row, exit.value)
-      }
-      for (const [index, { written }] of batch.entries()) Deferred.doneUnsafe(written, exits(index))
-    })
+    Effect.sync(() => tell(target, clock, batch, exits))
 
   const writeTogether = (batch: Batch): Effect.Effect<void> =>
-    Effect.suspend(() => write(batch.map(({ row }) => row))).pipe(
+    Effect.suspend(() =>
+      timedWrite(
+        target,
+        clock,
+        batch.map(({ row }) => row)
+      )
+    ).pipe(
       Effect.exit,
       Effect.flatMap((exit) => {
         if (Exit.isSuccess(exit)) return settle(batch, (index) => exit.value[index]!)
@@ -104,10 +130,44 @@ export const make = Effect.fn("GroupCommit.make")(function* <Row, A, E>(target: 
 
   return Effect.fnUntraced(function* (row: Row) {
     const written = Deferred.makeUnsafe<A, E>()
-    if (Queue.offerUnsafe(queue, { row, written })) return yield* Deferred.await(written)
+    stats.waiting++
+    if (Queue.offerUnsafe(queue, { row, written, sinceNs: clock.monotonicTimeNanosUnsafe() })) {
+      return yield* Deferred.await(written)
+    }
+    stats.waiting--
     return yield* new WriterFull({ queueMax: limits.queueMax })
   })
 })
+
+function tell<Row, A, E>(
+  { onWritten, stats }: Target<Row, A, E>,
+  clock: Clock.Clock,
+  batch: ReadonlyArray<Waiting<Row, A, E>>,
+  exits: (index: number) => Exit.Exit<A, E>
+): void {
+  stats.waiting -= batch.length
+  for (const [index, { row, sinceNs }] of batch.entries()) {
+    const exit = exits(index)
+    if (Exit.isFailure(exit)) continue
+    observe(stats.commit, secondsSince(clock, sinceNs))
+    onWritten(row, exit.value)
+  }
+  for (const [index, { written }] of batch.entries()) Deferred.doneUnsafe(written, exits(index))
+}
+
+function timedWrite<Row, A, E>({ stats, write }: Target<Row, A, E>, clock: Clock.Clock, rows: ReadonlyArray<Row>) {
+  const beganNs = clock.monotonicTimeNanosUnsafe()
+  return Effect.onExit(write(rows), () =>
+    Effect.sync(() => {
+      observe(stats.flush, secondsSince(clock, beganNs))
+      observe(stats.rows, rows.length)
+    })
+  )
+}
+
+function secondsSince(clock: Clock.Clock, ns: bigint): number {
+  return Number(clock.monotonicTimeNanosUnsafe() - ns) / 1e9
+}
 
 function takeUnsafe<A>(queue: Queue.Queue<A>, max: number): ReadonlyArray<A> {
   const taken: Array<A> = []

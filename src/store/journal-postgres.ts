@@ -38,12 +38,14 @@ export const layer = ({ limits, owner }: JournalOptions) =>
     Effect.gen(function* () {
       const database = yield* Database
       const doubts: Array<Queued> = []
+      const stats = GroupCommit.emptyWriterStats()
       const put = yield* GroupCommit.make<Queued, unknown, Failure>({
         limits,
         write: (writes) => writeInOrder(database, doubts, writes),
         isFaultOfOneRow: ({ _tag }) => _tag !== "Unavailable",
         ownerOf: ownerOf,
-        onWritten: tellAccepted
+        onWritten: tellAccepted,
+        stats
       })
       const entry = uuids(owner)
       const write = Effect.fnUntraced(function* (queued: Queued) {
@@ -52,6 +54,7 @@ export const layer = ({ limits, owner }: JournalOptions) =>
         )
       })
       return Journal.of({
+        stats,
         accept: Effect.fnUntraced(function* (inbound, onAccepted) {
           const atMs = yield* Clock.currentTimeMillis
           const accepted = yield* write({ kind: "accept", entry: entry(), inbound, atMs, onAccepted }).pipe(

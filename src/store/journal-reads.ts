@@ -22,7 +22,8 @@ const due = `select o.key, o.conversation, o.turn, o.text, o.outcome, o.in_reply
   where o.conversation = $1 and o.state = 'due' order by o.seq, o.index limit $2`
 
 const messages = `select m.role, m.text, m.turn, m.position,
-    case when m.turn = $2 then (select i.user_id from inbound i where i.position = m.position) end as user_id
+    case when m.turn = $2 then
+      (select array[i.user_id, i.event_key] from inbound i where i.position = m.position) end as origin
   from message m where m.conversation = $1 and m.turn <= $2 and m.role <> 'notice' order by m.seq desc limit $3`
 
 export const reads = {
@@ -63,12 +64,13 @@ function pendingOf(conversation: string, row: ResultRow): PendingInbound {
 }
 
 export function messageOf(row: ResultRow): StoredMessage {
-  const userId = row["user_id"] as string | null
+  const [userId = null, eventKey = null] = (row["origin"] ?? []) as ReadonlyArray<string | null>
   return {
     role: row["role"] as StoredMessage["role"],
     text: row["text"] as string,
     turn: row["turn"] as number,
-    ...(userId === null ? {} : { userId })
+    ...(userId === null ? {} : { userId }),
+    ...(eventKey === null ? {} : { eventKey })
   }
 }
 

@@ -4,6 +4,7 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { Accepted, Fate, Inbound } from "../domain/inbound.ts"
 import type { Outbound, Outcome } from "../domain/outbound.ts"
+import type { WriterStats } from "./group-commit.ts"
 
 /** An accepted event that has no fate yet. */
 export interface PendingInbound {
@@ -73,8 +74,9 @@ export interface StoredMessage {
   readonly role: "user" | "assistant"
   readonly text: string
   readonly turn: number
-  /** Who wrote it; read for the newest turn only. */
+  /** Who wrote it, and in which event; read for the newest turn only. */
   readonly userId?: string
+  readonly eventKey?: string
 }
 
 export interface OutboundRow {
@@ -190,6 +192,8 @@ export class Journal extends Context.Service<
     readonly end: (attempt: AttemptEnd) => Effect.Effect<void, Refused | Unavailable>
     /** Waits until it is known what became of every write that was begun before. */
     readonly drained: Effect.Effect<void, Unavailable>
+    /** How its writer does, where there is one. */
+    readonly stats?: WriterStats
     /** The newest state of a conversation and what it has not handled yet, in one read. */
     readonly load: (conversation: string, pendingMax: number) => Effect.Effect<Loaded, Unavailable>
     /** The undelivered messages of a conversation, in order. */

@@ -1,11 +1,11 @@
 /** Planted in the database: doctor finds each of it, and nothing else. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { join } from "node:path"
 import { it } from "@effect/vitest"
 import { Effect } from "effect"
 import pg from "pg"
-import { expect, onTestFinished, test } from "vitest"
+import { expect, onTestFinished } from "vitest"
 import { findOrCreate } from "../../src/store/cluster.ts"
 import { holdDataDir } from "../../src/store/data-lock.ts"
 import * as Embedded from "../../src/store/embedded.ts"
@@ -61,17 +61,6 @@ it.live("a database that is ours is healthy; an empty one and an older one are n
   })
 )
 
-it.live("tables of a later Parley are found", () =>
-  Effect.gen(function* () {
-    const url = yield* withDatabase
-    yield* Effect.promise(async () => {
-      await run(url, "create table kysely_migration (name text)", "insert into kysely_migration values ('9999-later')")
-      const report = await examine({ env: { ...(await healthyModel()), DATABASE_URL: url } })
-      expectOnly(report, "database.schema-newer", "9999-later", "that version")
-    })
-  })
-)
-
 it.live("synchronous_commit off is found, and only warned of where that is accepted", () =>
   Effect.gen(function* () {
     const url = yield* withDatabase
@@ -84,24 +73,6 @@ it.live("synchronous_commit off is found, and only warned of where that is accep
       const relaxed = await examine({ env, yaml: "durability: relaxed\n" })
       expectOnly(relaxed, "database.synchronous_commit", "accepts that")
       expect(relaxed.code).toBe(0)
-    })
-  })
-)
-
-it.live("a wrong password, a missing database and a server that is down are found", () =>
-  Effect.gen(function* () {
-    const url = yield* withDatabase
-    yield* Effect.promise(async () => {
-      const env = async (change: (url: URL) => void) => {
-        const changed = new URL(url)
-        change(changed)
-        return { ...(await healthyModel()), DATABASE_URL: changed.href }
-      }
-      const wrong = await examine({ env: await env((to) => (to.password = "hunter2")) })
-      expectOnly(wrong, "database.password", "DATABASE_URL")
-      const missing = await examine({ env: await env((to) => (to.pathname = "/nowhere")) })
-      expectOnly(missing, "database.missing", "nowhere", "createdb")
-      expectOnly(await examine({ env: await env((to) => (to.port = "9")) }), "database.unreachable", "ECONNREFUSED")
     })
   })
 )
@@ -190,13 +161,3 @@ it.live("fsync off is found", () =>
     })
   })
 )
-
-test("a cluster of another major version is found, in the words of the store", async () => {
-  const dir = passableDir()
-  const cluster = join(dir, ".parley/postgres/data")
-  mkdirSync(cluster, { recursive: true, mode: 0o711 })
-  writeFileSync(join(cluster, "PG_VERSION"), "13\n")
-  writeFileSync(join(dir, ".parley/postgres/password"), "hunter2\n")
-  const report = await examine({ dir, env: await healthyModel() })
-  expectOnly(report, "database.start", "is of PostgreSQL 13", "pg_dump")
-})

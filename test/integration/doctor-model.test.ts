@@ -1,22 +1,7 @@
-/** Planted in the model: doctor finds each of it, and nothing else. */
-import { readFileSync, truncateSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+/** What doctor says of models beside their faults, which are in doctor-faults.test.ts. */
 import { expect, test } from "vitest"
-import { writeRandomModel } from "../../models/random-model.ts"
 import { answering, examine, expectOnly } from "./doctor-bench.ts"
-import { emptyDir } from "./main-process.ts"
-
-async function modelFile(change: (bytes: Buffer) => void = () => {}): Promise<string> {
-  const path = join(emptyDir(), "model.gguf")
-  await writeRandomModel(path)
-  const bytes = readFileSync(path)
-  change(bytes)
-  writeFileSync(path, bytes)
-  return path
-}
-
-/** A text's value in the metadata stands behind its key, its type and its length; a number's without a length. */
-const put = (bytes: Buffer, key: string, write: (at: number) => void) => write(bytes.indexOf(key) + key.length + 4)
+import { longModel, modelFile } from "./doctor-plants.ts"
 
 test("a model that runs is described, measured, and compared with what else would fit", async () => {
   const { code, faults, of } = await examine({ env: { PARLEY_MODEL: await modelFile() } })
@@ -42,33 +27,8 @@ test("without a configured model the built-in one is measured, and nothing is ma
   expect(of("data")?.saw).toContain("not there yet")
 })
 
-test("a missing file, one that is no GGUF, and one that is cut off are found", async () => {
-  const missing = join(emptyDir(), "missing.gguf")
-  expectOnly(await examine({ env: { PARLEY_MODEL: missing } }), "model.missing", missing, "PARLEY_MODEL=<file>")
-  const html = await modelFile((bytes) => bytes.write("<htm"))
-  expectOnly(await examine({ env: { PARLEY_MODEL: html } }), "model.unreadable", '"<htm"', "GGUF")
-  const cut = await modelFile()
-  truncateSync(cut, 700_000)
-  expectOnly(await examine({ env: { PARLEY_MODEL: cut } }), "model.cut-off", "684 KiB of 1.28 MiB", "again")
-})
-
-test("an architecture that llama.cpp does not know is found, by llama.cpp's reason", async () => {
-  const wrong = await modelFile((bytes) =>
-    put(bytes, "general.architecture", (at) => {
-      bytes.write("flame", at + 8)
-    })
-  )
-  const report = await examine({ env: { PARLEY_MODEL: wrong } })
-  expectOnly(report, "model.refused", "unknown model architecture: 'flame'", "Put a whole GGUF file")
-})
-
 test("a model that needs more memory than there is, is found, and is not loaded", async () => {
-  const long = await modelFile((bytes) =>
-    put(bytes, "llama.context_length", (at) => {
-      bytes.writeUInt32LE(1_048_576, at)
-    })
-  )
-  const yaml = `models:\n  - {engine: llama, file: ${long}, slots: 256, contextTokens: 1048576}\n`
+  const yaml = `models:\n  - {engine: llama, file: ${await longModel()}, slots: 256, contextTokens: 1048576}\n`
   const report = await examine({ yaml })
   expectOnly(report, "model.memory-short", "384 GiB", "slots or contextTokens")
   expect(report.of("model.unmeasured")?.saw).toContain("not enough memory")

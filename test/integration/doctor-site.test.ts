@@ -27,13 +27,6 @@ test("an unknown key is found, with the known ones, and the rest waits for it", 
   expect(report.of("versions")?.level).toBe("ok")
 })
 
-test("a malformed secret of a webhook, and an address for others without a token, are found", async () => {
-  const env = { ...(await healthyModel()), DEMO_SECRET: "hunter2" }
-  expectOnly(await examine({ env, yaml: channel("http://127.0.0.1:9/x") }), "config.wrong", "whsec_", "openssl rand")
-  const open = { ...(await healthyModel()), HOST: "0.0.0.0" }
-  expectOnly(await examine({ env: open }), "config.wrong", "no token", "export PARLEY_TOKEN=")
-})
-
 test("a short token is found, and that people will use a name", async () => {
   const report = await examine({ env: { ...(await healthyModel()), HOST: "0.0.0.0", PARLEY_TOKEN: "hunter2" } })
   expectOnly(report, "token.short", "openssl rand")
@@ -90,14 +83,6 @@ test("a data directory that cannot be written, and one that others read, are fou
   const { code, faults } = await examine({ env: { ...env, PARLEY_DATA: file } })
   expect({ code, faults }).toEqual({ code: 1, faults: ["data.unwritable", "database.unreadable"] })
   expectOnly(await examine({ env, yaml: `logs:\n  dir: ${file}\n` }), "logs.unwritable", file, "logs.dir")
-})
-
-test("a callback that refuses, and one that does not speak TLS, are found", async () => {
-  const env = await healthyModel()
-  const refusing = await examine({ env, yaml: channel("http://127.0.0.1:9/replies") })
-  expectOnly(refusing, "callback.unreachable", "demo", "127.0.0.1:9", "nothing listens there", "dead letters")
-  const plain = (await answering((_, response) => response.end())).replace("http:", "https:")
-  expectOnly(await examine({ env, yaml: channel(plain) }), "callback.unreachable", "does not speak TLS")
 })
 
 test("a clock that is an hour off is found, whichever way, and nothing is posted", async () => {

@@ -37,7 +37,10 @@ sealed(
     const bearer = { authorization: `Bearer ${token}` }
     expect((await get("/health/live")).status).toBe(200)
     await expect.poll(async () => (await get("/health/ready")).status, { timeout: 60_000 }).toBe(200)
-    expect(await (await get("/health/ready")).json()).toMatchObject({ parts: { database: "up", model: "up" } })
+    const parts = { database: "up", model: "up", channels: "up" }
+    expect(await (await get("/health/ready")).json()).toEqual({ ready: true, durability: "strict", parts })
+    const detailed = await (await get("/health/ready", bearer)).json()
+    expect(detailed).toMatchObject({ parts: { "web/chat": "up" }, models: [{ name: "built-in" }] })
     expect([(await get("/v1/models")).status, (await get("/v1/models", bearer)).status]).toEqual([401, 200])
     expect((await get("/", bearer)).status).toBe(pageStatus)
 
@@ -59,11 +62,15 @@ sealed(
     // Prometheus' own.
     types.set("up", "gauge")
     const asked = expressions.map(({ expr, where }) => ({ where, ...askedBy(expr) }))
+    const typeOf = (name: string) => {
+      const family = name.replace(/_(bucket|sum|count)$/, "")
+      return types.get(family) === "histogram" && family !== name ? "counter" : types.get(name)
+    }
     const unknown = asked.flatMap(({ metrics: names, where }) =>
-      names.filter((name) => !types.has(name)).map((name) => `${where}: there is no metric ${name}`)
+      names.filter((name) => typeOf(name) === undefined).map((name) => `${where}: there is no metric ${name}`)
     )
     expect(unknown).toEqual([])
-    const gauges = asked.flatMap(({ grown }) => grown.filter((name) => types.get(name) !== "counter"))
+    const gauges = asked.flatMap(({ grown }) => grown.filter((name) => typeOf(name) !== "counter"))
     expect(gauges).toEqual([])
 
     parley.signal("SIGTERM")

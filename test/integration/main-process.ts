@@ -30,11 +30,14 @@ export function startMain(options: {
   readonly yaml?: string
   readonly env?: Record<string, string>
   readonly typed?: ReadonlyArray<string>
+  /** A program with its arguments that runs it. */
+  readonly through?: ReadonlyArray<string>
 }): MainProcess {
-  const { dir = emptyDir(), env = {}, typed = ["start"], yaml } = options
+  const { dir = emptyDir(), env = {}, through = [], typed = ["start"], yaml } = options
   if (yaml !== undefined) writeFileSync(join(dir, "parley.yaml"), yaml)
   const environment = { PATH: process.env["PATH"], PORT: "0", ...env }
-  const child = spawn(process.execPath, [main, ...typed], {
+  const [program, ...args] = [...through, process.execPath, main, ...typed]
+  const child = spawn(program!, args, {
     cwd: dir,
     env: environment,
     stdio: ["ignore", "pipe", "pipe"]

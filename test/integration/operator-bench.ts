@@ -5,7 +5,7 @@ import { TestConsole } from "effect/testing"
 import { expect } from "vitest"
 import { runCommand } from "../../src/cli/command.ts"
 import { type CallbackServer, type Fate, openCallbackServer } from "./callback-server.ts"
-import { startMain } from "./main-process.ts"
+import { type MainProcess, startMain } from "./main-process.ts"
 import { type ModelServer, startModelServer } from "./model-server.ts"
 import { sql } from "./parley-process.ts"
 import { withDatabase } from "./postgres.ts"
@@ -21,6 +21,9 @@ export interface Typed {
 
 export interface Desk {
   readonly address: string
+  readonly main: MainProcess
+  /** Another server of the same configuration, for when the first is gone. */
+  readonly start: () => MainProcess
   readonly callback: CallbackServer
   readonly model: ModelServer
   /** What the platform answers from now on. */
@@ -37,7 +40,11 @@ export interface Desk {
 export type Json = Readonly<Record<string, never>>
 
 /** Without a file the model is a scripted server. */
-export const openDesk = Effect.fn("openDesk")(function* (fate: Fate, file?: string) {
+export const openDesk = Effect.fn("openDesk")(function* (
+  fate: Fate,
+  file?: string,
+  more: Readonly<Record<string, string>> = {}
+) {
   const url = yield* withDatabase
   const model = yield* Effect.acquireRelease(
     Effect.promise(() => startModelServer()),
@@ -49,7 +56,8 @@ export const openDesk = Effect.fn("openDesk")(function* (fate: Fate, file?: stri
   - { kind: webhook, account: demo, secret: "${secret}", callback: "${callback.url}" }
 `
   const environment = { PARLEY_MODEL: file ?? model.url, PARLEY_TOKEN: token }
-  const main = startMain({ yaml, env: { ...environment, DATABASE_URL: url } })
+  const start = () => startMain({ yaml, env: { ...environment, ...more, DATABASE_URL: url } })
+  const main = start()
   const address = yield* Effect.promise(() => main.ready())
   const { port } = new URL(address)
   const sender = makeSender({
@@ -61,6 +69,8 @@ export const openDesk = Effect.fn("openDesk")(function* (fate: Fate, file?: stri
   })
   const desk: Desk = {
     address,
+    main,
+    start,
     callback,
     model,
     get fate() {

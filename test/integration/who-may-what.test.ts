@@ -143,6 +143,35 @@ it.live.each([
   })
 )
 
+const inGeneral = {
+  ready: true,
+  durability: "strict",
+  parts: { database: "up", model: "up", channels: "up" }
+}
+
+it.live("addresses, files and accounts stand in health for whoever has the token alone", () =>
+  Effect.gen(function* () {
+    for (const [env, entitled] of [
+      [{ PARLEY_TOKEN: token }, ["right", "cookie"]],
+      [{}, ["none", "wrong", "right", "cookie", "forged", "expired"]]
+    ] as const) {
+      const { address } = yield* startServer(env)
+      for (const [index, [head, headers]] of Object.entries(askers).entries()) {
+        const sent = { from: `127.0.2.${index + 1}`, headers: headers() }
+        const answer = JSON.parse((yield* Effect.promise(() => ask(address, "/health/ready", sent))).text)
+        if (!(entitled as ReadonlyArray<string>).includes(head)) expect([head, answer]).toEqual([head, inGeneral])
+        else {
+          expect([head, answer.parts]).toEqual([
+            head,
+            { database: "up", model: "up", "web/chat": "up", "webhook/demo": "up" }
+          ])
+          expect(answer.models[0].servers[0].server).toMatch(/^http:\/\/127/)
+        }
+      }
+    }
+  })
+)
+
 /** The clients of OpenAI read all four. */
 const asOpenAi = {
   message: expect.any(String),

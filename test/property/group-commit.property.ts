@@ -49,6 +49,7 @@ interface Sight {
 }
 
 interface Life {
+  readonly stats: GroupCommit.WriterStats
   readonly limits: GroupCommit.Limits
   readonly batches: ReadonlyArray<ReadonlyArray<Row>>
   readonly sights: ReadonlyArray<Sight>
@@ -64,7 +65,9 @@ const live = (limits: GroupCommit.Limits, bursts: ReadonlyArray<Burst>, ticksMax
     const sights: Array<Sight> = []
     const see = (type: Sight["type"], row: Row) => void sights.push({ type, row })
     const scope = yield* Scope.make()
-    const put = yield* Scope.provide(GroupCommit.make<Row, Row, Failure>(targetOf(limits, batches, see)), scope)
+    const stats = GroupCommit.emptyWriterStats()
+    const target = { ...targetOf(limits, batches, see), stats }
+    const put = yield* Scope.provide(GroupCommit.make<Row, Row, Failure>(target), scope)
     const impatient = new Set<Row>()
     const callers = new Map<Row, Fiber.Fiber<Row, Failure | GroupCommit.WriterFull>>()
     const offering = Effect.gen(function* () {
@@ -91,7 +94,7 @@ const live = (limits: GroupCommit.Limits, bursts: ReadonlyArray<Burst>, ticksMax
     yield* Scope.close(scope, Exit.void)
     yield* after(10)
     const fates = new Map([...callers].map(([row, fiber]) => [row, fateOf(fiber.pollUnsafe())]))
-    return { limits, batches, sights, fates, impatient }
+    return { limits, batches, sights, fates, impatient, stats }
   }).pipe(Effect.runPromise)
 
 const after = (ticks: number) => Effect.repeat(Effect.yieldNow, { times: ticks })
@@ -100,7 +103,7 @@ const targetOf = (
   limits: GroupCommit.Limits,
   batches: Array<ReadonlyArray<Row>>,
   see: (type: Sight["type"], row: Row) => void
-): GroupCommit.Target<Row, Row, Failure> => ({
+): Omit<GroupCommit.Target<Row, Row, Failure>, "stats"> => ({
   limits,
   isFaultOfOneRow: ({ _tag }) => _tag === "BadRow",
   ownerOf: (row) => (ownerOf(row) === "nobody" ? undefined : ownerOf(row)),
@@ -243,8 +246,22 @@ test("the bursts above reach every fate, batches cut in two, rows held back and 
 })
 
 test("whoever comes after the end of the scope is refused at once", async () => {
-  const put = await Effect.runPromise(
-    Effect.scoped(GroupCommit.make(targetOf({ batchMax: 2, queueMax: 2 }, [], () => {})))
-  )
+  const stats = GroupCommit.emptyWriterStats()
+  const target = { ...targetOf({ batchMax: 2, queueMax: 2 }, [], () => {}), stats }
+  const put = await Effect.runPromise(Effect.scoped(GroupCommit.make(target)))
   expect(fateOf(await Effect.runPromise(Effect.exit(put("good/nobody/0"))))).toBe("WriterFull")
+  expect(stats.waiting).toBe(0)
 })
+
+property("each row that was written is in the statistics once, and so is each transaction", (life) => {
+  const { batches, stats } = life
+  expect(totalOf(stats.commit)).toBe(rowsOf(life, "onWritten").length)
+  expect([totalOf(stats.flush), totalOf(stats.rows), stats.rows.sum]).toEqual([
+    batches.length,
+    batches.length,
+    batches.flat().length
+  ])
+  expect(stats.waiting).toBe(0)
+})
+
+const totalOf = ({ counts }: GroupCommit.WriterStats["rows"]) => counts.reduce((sum, count) => sum + count, 0)

@@ -90,8 +90,9 @@ export function memoryJournal(tables: Tables): Journal["Service"] {
           row.conversation === conversation && row.turn <= turn && role !== "notice" ? [{ ...row, role }] : []
         )
         return ofTurn.slice(-messagesMax).map(({ position, role, text, turn: of }) => {
-          const userId = tables.inbound.find((row) => row.position === position)?.user.id
-          return { role, text, turn: of, ...(of === turn && userId !== undefined && { userId }) }
+          const event = tables.inbound.find((row) => row.position === position)
+          const origin = event && { userId: event.user.id, eventKey: event.eventKey }
+          return { role, text, turn: of, ...(of === turn && origin) }
         })
       })
   }

@@ -202,12 +202,15 @@ property("what is owed is read in its order until it has ended, and how often it
 })
 
 property("messages are read in their order, the newest ones up to a turn, and who wrote in that turn", (moments) => {
-  const users = new Map<number, string>()
+  const origins = new Map<number, Pick<StoredMessage, "userId" | "eventKey">>()
   const rows = new Map<string, Array<StoredMessage & { readonly position?: number }>>()
   for (const { deeds, views } of moments) {
     for (const deed of deeds.filter(({ failure }) => failure === undefined)) {
       if (deed.type === "accept" && !(deed.answer as { duplicate: boolean }).duplicate)
-        users.set((deed.answer as Event).position, deed.inbound.user.id)
+        origins.set((deed.answer as Event).position, {
+          userId: deed.inbound.user.id,
+          eventKey: deed.inbound.eventKey
+        })
       if (deed.type !== "commit") continue
       const { conversation, messages } = deed.entry
       rows.set(conversation, [...(rows.get(conversation) ?? []), ...messages.flatMap(spoken)])
@@ -217,7 +220,7 @@ property("messages are read in their order, the newest ones up to a turn, and wh
       const expected = (rows.get(id) ?? []).filter((row) => row.turn <= turn).slice(-readMax)
       expect(messages).toEqual(
         expected.map(({ position = 0, role, text, turn: of }) => {
-          return { role, text, turn: of, ...(of === turn && users.has(position) && { userId: users.get(position) }) }
+          return { role, text, turn: of, ...(of === turn && origins.get(position)) }
         })
       )
     }

@@ -1,4 +1,8 @@
-/** What is wrong with a text of metrics. https://prometheus.io/docs/instrumenting/exposition_formats/ */
+/**
+ * What is wrong with a text of metrics, by our own reading of the format, and by a parser that is not ours.
+ * https://prometheus.io/docs/instrumenting/exposition_formats/
+ */
+import { createRequire } from "node:module"
 
 interface Sample {
   readonly name: string
@@ -42,7 +46,33 @@ export function exposed(text: string): ReadonlyArray<string> {
       else family.samples.push(sample)
     }
   }
-  return [...wrong, ...families.values().flatMap(faultsOf)]
+  return [...wrong, ...families.values().flatMap(faultsOf), ...readOtherwise(text, [...families.values()])]
+}
+
+interface Parsed {
+  readonly name: string
+  /** In capitals. */
+  readonly type: string
+  readonly metrics: ReadonlyArray<unknown>
+}
+
+/** It has no types, and is no module of ECMAScript. */
+const parse: (text: string) => ReadonlyArray<Parsed> = createRequire(import.meta.url)("parse-prometheus-text-format")
+
+/** Its families and samples must be those that we see. It joins the histograms of a family, whatever their labels. */
+function readOtherwise(text: string, families: ReadonlyArray<Family>): ReadonlyArray<string> {
+  const said = (name: string, type: string, samples: number) =>
+    `${name} ${type.toLowerCase()}${type.toLowerCase() === "histogram" ? "" : `: ${samples}`}`
+  const ours = families.filter(({ samples }) => samples.length > 0)
+  const seen = ours.map(({ name, samples, type }) => said(name, type, samples.length))
+  try {
+    const theirs = parse(text).filter(({ metrics }) => metrics.length > 0)
+    const read = theirs.map(({ metrics, name, type }) => said(name, type, metrics.length))
+    const others = [...seen.filter((line) => !read.includes(line)), ...read.filter((line) => !seen.includes(line))]
+    return others.map((line) => `another parser reads it otherwise: ${line}`)
+  } catch (error) {
+    return [`another parser refuses it: ${error}`]
+  }
 }
 
 function sampleOf(line: string): Sample | undefined {

@@ -13,13 +13,15 @@ import { type CheckUp, checkUp, type NoCheckUp } from "../../store/check-up.ts"
 import * as Embedded from "../../store/embedded.ts"
 import type { Peek } from "../../store/embedded-peek.ts"
 import type { Config } from "../config-schema.ts"
-import { bytesText, rounded } from "../quantity.ts"
+import { bytesText, countText, rounded } from "../quantity.ts"
 import { type Fault, type Finding, type Findings, ok } from "./finding.ts"
 import type { Site } from "./site.ts"
 
 /** Older ones lack what our statements use. */
 const versionMin = 14
 const slowCommitMs = 50
+/** Autovacuum comes at a fifth of a table; below this nobody feels it. */
+const bloatMinRows = 100_000
 
 export const checkDatabase = Effect.fn("checkDatabase")(function* ({
   config,
@@ -75,6 +77,7 @@ const ask = Effect.fnUntraced(function* (url: Redacted.Redacted, config: Config,
     ...old(answer.success),
     ...durability(answer.success, config),
     schemaOf(answer.success),
+    ...bloat(answer.success),
     ...commit(answer.success)
   ]
 })
@@ -142,6 +145,21 @@ function schemaOf({ schema: { missing, unknown } }: CheckUp): Finding {
     saw: `The tables lack ${missing.join(", ")}.`,
     mend: "Nothing is to be done: the next start brings them up to date. There is no way back, so make a backup first."
   }
+}
+
+function bloat({ bloated }: CheckUp): Findings {
+  if (bloated === undefined || bloated.dead < bloatMinRows || bloated.dead < bloated.live) return []
+  const { dead, live, table } = bloated
+  return [
+    {
+      id: "database.bloat",
+      level: "warning",
+      saw: `Table ${table} has ${countText(dead)} dead rows for ${countText(live)} live ones.`,
+      why: "They are read over and take room: autovacuum is off, too slow, or held back by a transaction that stays open.",
+      mend: "See autovacuum in postgresql.conf, and old transactions in pg_stat_activity; vacuum analyze removes them now.",
+      figures: { deadRows: dead, liveRows: live }
+    }
+  ]
 }
 
 function commit({ commitMostMs, commitMs, isInRecovery }: CheckUp): Findings {

@@ -128,7 +128,7 @@ function sayingsOf({ address, metrics, parts }: RunningServer): Findings {
 function notUp([part, state]: readonly [string, string]): Finding {
   // An id has no name of an account in it.
   const [kind] = part.split(/[^a-z]/)
-  const isPassing = /\bbeing (loaded|opened)\b/.test(state)
+  const isPassing = /\bbeing (loaded|opened)\b|^starting$/.test(state)
   return {
     id: `server.${kind}`,
     level: isPassing ? "note" : "trouble",

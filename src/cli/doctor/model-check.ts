@@ -53,7 +53,7 @@ export const checkModel = Effect.fn("checkModel")(function* (
   const sizes = yield* sizesFinding({ freeBytes, spec, tokensPerSecond, weightBytes, threads: threadsMax })
   return [
     ...known,
-    threads(threadsMax, machine, threadWords(chosen)),
+    threads(threadsMax, machine, { chosen: threadWords(chosen), configured: spec.threads }),
     ...speed,
     ...late(tokensPerSecond, config),
     sizes,
@@ -137,17 +137,27 @@ export function memoryFinding(options: {
 export function threads(
   count: number,
   { cores, isBounded }: Pick<Machine, "cores" | "isBounded">,
-  chosen = ""
+  { chosen = "", configured }: { readonly chosen?: string; readonly configured?: number | undefined } = {}
 ): Finding {
   const name = processorName()
   const given = `${rounded(cores)} cores${isBounded ? " (a control group bounds them)" : ""}${name === "" ? "" : ` of ${name}`}`
   const saw = `${count} ${count === 1 ? "thread decodes" : "threads decode"} on ${given}${chosen === "" ? "" : `: ${chosen}`}.`
+  const why = "A thread that loses its core stalls the whole step: a hundred times slower is usual."
+  if (configured !== undefined && configured > cores) {
+    return {
+      id: "model.threads-many",
+      level: "warning",
+      saw: `threads is ${configured}. ${saw}`,
+      why,
+      mend: "Take `threads` out of the model in parley.yaml: then Parley measures how many are best, of those that there are."
+    }
+  }
   if (count <= cores) return ok("model.threads", saw)
   return {
     id: "model.threads-many",
     level: "warning",
     saw,
-    why: "A thread that loses its core stalls the whole step: a hundred times slower is usual.",
+    why,
     mend: "Give the container or service at least one whole core more: --cpus=2, CPUQuota=200%."
   }
 }

@@ -24,7 +24,7 @@ export interface RunningServer {
   /** It is the one that holds our data directory. */
   readonly isOurs: boolean
   readonly isReady: boolean
-  /** What each part says of itself: "up", or why it is not. */
+  /** What each part says of itself: "up", or why it is not; with another token only "starting" or "down". */
   readonly parts: Readonly<Record<string, string>>
   /** Undefined when it did not show them: the token is another. */
   readonly metrics: ReadonlyMap<string, number> | undefined
@@ -47,10 +47,11 @@ const askServer = Effect.fnUntraced(function* (
   isHeld: boolean
 ): Effect.fn.Return<RunningServer | undefined> {
   const address = addressOf(config)
-  const health = yield* Effect.option(ask(`${address}/health/ready`))
+  const headers = bearerOf(config)
+  const health = yield* Effect.option(ask(`${address}/health/ready`, { headers }))
   const report = Option.flatMap(health, ({ text }) => Schema.decodeUnknownOption(Health)(text))
   if (Option.isNone(report)) return undefined
-  const metrics = yield* Effect.option(ask(`${address}/metrics`, { headers: bearerOf(config) }))
+  const metrics = yield* Effect.option(ask(`${address}/metrics`, { headers }))
   return {
     address,
     isOurs: isHeld || config.databaseUrl !== undefined,
