@@ -42,7 +42,8 @@ export const deliverOne = Effect.fnUntraced(function* (errand: Errand): Effect.f
     attempts: due.attempts,
     attemptsBefore: due.attemptsBefore,
     wasSending: due.wasSending,
-    delayMs: Math.max(0, due.dueAtMs - nowMs)
+    // A message from the future shows that the clock was set back since: its wait is no longer for that.
+    delayMs: Math.max(0, due.dueAtMs - Math.max(nowMs, due.atMs))
   }
   const [begun, first] = begin(deliveryMachine, input, nowMs)
   let situation: Situation<Machine> = begun

@@ -133,7 +133,7 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
         ;[this.#situation, this.#firstActions] = begin(machine, input, this.#activeAtMs)
         return yield* this.#alarms.rearm(this.#situation.timers)
       }
-      this.#situation = yield* situationOf(this.id, this.#behaviour, stored)
+      this.#situation = yield* situationOf(this.id, this.#behaviour, stored, this.#activeAtMs)
       this.#last = lastOf(stored)
       yield* this.#alarms.rearm(this.#situation.timers)
       yield* this.#handle({ event: { type: "actor.resumed" } as EventFromLogic<M> })

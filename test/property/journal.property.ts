@@ -93,8 +93,8 @@ property("an entry is written once, without gaps, and read as it was written", (
       const last = logs.get(conversation)?.at(-1)
       if (last === undefined) expect(loaded.stored).toBeUndefined()
       else {
-        const { defects, handled, messageSeq, seq, snapshot, timers } = last
-        expect(loaded.stored).toEqual({ defects, handled, messageSeq, seq, snapshot, timers })
+        const { atMs, defects, handled, messageSeq, seq, snapshot, timers } = last
+        expect(loaded.stored).toEqual({ atMs, defects, handled, messageSeq, seq, snapshot, timers })
       }
     }
   }
