@@ -23,11 +23,11 @@ export class Alarms {
     this.#ring = ring
   }
 
-  /** Makes `timers` the ones that run. */
-  rearm(timers: Timers): Effect.Effect<void> {
+  /** Makes `timers` the ones that run. They were decided on at `decidedAtMs`, and the clock set back since, or not. */
+  rearm(timers: Timers, decidedAtMs: number): Effect.Effect<void> {
     if (timers === this.#timers) return Effect.void
     return Clock.clockWith((clock) => {
-      const aheadMs = monotonicMs(clock) - clock.currentTimeMillisUnsafe()
+      const aheadMs = monotonicMs(clock) - Math.max(clock.currentTimeMillisUnsafe(), decidedAtMs)
       const before = this.#dueMs
       this.#timers = timers
       this.#dueMs = new Map(
