@@ -33,10 +33,10 @@ function aboutSends(
   )
   const shown = sends.filter(({ result }) => result === "shown").length
   const again = shown - 1
-  // A and B promise once; of the others the operator is told how often it may have been more. Between B's look and
-  // its send another server may send, if there is one.
-  const promisesOnce = first!.class === "A" || (first!.class === "B" && !hadTwoOwners)
-  const allowed = promisesOnce ? 0 : first!.class === "B" ? 1 : (report.ambiguous[key] ?? 0)
+  // A and B promise once; of the others the operator is told how often it may have been more. Where there are two
+  // servers, one may send what the other one is sending.
+  const doubts = first!.class === "B" ? 0 : (report.ambiguous[key] ?? 0)
+  const allowed = first!.class === "A" ? 0 : doubts + (hadTwoOwners ? 1 : 0)
   const hurried = sends.filter((send, index) => {
     const before = sends[index - 1]
     if (before?.result !== "throttled" || !before.isHeard || jumpedAtMs < send.atMs) return false
