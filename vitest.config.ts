@@ -13,7 +13,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: "fast",
-          include: ["test/unit", "test/property"].flatMap((folder) => files.map((file) => `${folder}/${file}`)),
+          include: ["test/unit", "test/property", "test/simulation"].flatMap((folder) =>
+            files.map((file) => `${folder}/${file}`)
+          ),
           testTimeout: 60_000
         }
       },

@@ -2,7 +2,6 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -17,6 +16,7 @@ import type { Config } from "./cli/config-schema.ts"
 import { thisMachine } from "./cli/doctor/machine.ts"
 import { bytesOf } from "./domain/amounts.ts"
 import { randomId } from "./domain/random-id.ts"
+import { drain } from "./drain.ts"
 import { healthOf, metricsOf, type Observed } from "./http/observe.ts"
 import { measureLoopDelay } from "./http/process-metrics.ts"
 import { listen } from "./http/server.ts"
@@ -27,6 +27,7 @@ import { Database, layer as layerDatabase } from "./store/database.ts"
 import * as Embedded from "./store/embedded.ts"
 import { Journal } from "./store/journal.ts"
 import { layer as layerJournal } from "./store/journal-postgres.ts"
+import { sweepReadsOf } from "./store/sweep-reads.ts"
 
 /** Where a test puts something of its own in between. */
 export interface Seams {
@@ -35,9 +36,6 @@ export interface Seams {
 
 const databaseLimits = { readersMax: 8, connectMaxMs: 5_000, statementMaxMs: 30_000 }
 const writerLimits = { batchMax: 256, queueMax: 20_000 }
-/** Kept of `drainMs` for closing what is open. */
-const closeMs = 2_000
-const drainPollMs = 25
 const dayMs = 86_400_000
 /** Of the memory that the machine gives, where the configuration does not say: Parley and PostgreSQL need some too. */
 const modelsShare = 0.9
@@ -98,7 +96,7 @@ const start = Effect.fn("start")(function* (
   const accounts = new Map<string, Account>()
   let pending = 0
   const sweeper: SweeperOptions = {
-    database,
+    reads: sweepReadsOf(database),
     accounts: () => accounts,
     counted: (count) => {
       pending = count
@@ -177,20 +175,4 @@ const openDatabase = Effect.fn("openDatabase")(function* (
   yield* Effect.forkScoped(Embedded.keepAlive(embedded))
   // Whatever PGSSLMODE says: it is ours, on loopback, and has no certificate.
   return Redacted.make(`${embedded.url}?sslmode=disable`)
-})
-
-/** Takes nothing more, lets running turns and sends end, and leaves the rest to the next start. */
-const drain = Effect.fn("drain")(function* ({ accounts, calls }: Server, drainMs: number) {
-  const all = [...accounts.values()]
-  for (const { refuse } of all) refuse()
-  calls.isOver = true
-  const busy = () => all.reduce((sum, { conversations }) => sum + conversations.busy(), calls.inFlight)
-  const isIdle = Effect.gen(function* () {
-    while (busy() > 0) yield* Effect.sleep(drainPollMs)
-    yield* Effect.forEach(all, ({ delivery }) => delivery.drain, { concurrency: "unbounded", discard: true })
-  })
-  yield* Effect.logInfo(`stopping: ${busy()} conversations and requests have something to do`)
-  const isDone = yield* Effect.timeoutOption(isIdle, Duration.millis(Math.max(0, drainMs - closeMs)))
-  if (isDone._tag === "None")
-    yield* Effect.logInfo(`${busy()} conversations are parked; the next start goes on with them`)
 })

@@ -79,7 +79,7 @@ export const makeAccount = Effect.fn("Account.make")(function* <M extends AnySta
     behaviourOf,
     journal,
     deliver: (owed) => delivery.deliver(owed),
-    mayOwe: (conversation) => delivery.wake(conversation),
+    mayOwe: (conversation) => delivery.doubt(conversation),
     liveMax: limits.liveMax,
     idleMs: limits.idleMs,
     intensity: conversationIntensity

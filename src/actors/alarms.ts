@@ -6,10 +6,15 @@ import type { Timer, Timers } from "../machines/decide.ts"
 
 const none: Timers = new Map()
 
-/** One sleeper for all of them. It is not woken for a timer that goes away: it finds that out when it would ring. */
+/**
+ * One sleeper for all of them. It is not woken for a timer that goes away: it finds that out when it would ring. It
+ * goes by the monotonic clock: one that is set back an hour must not hold a turn for an hour.
+ */
 export class Alarms {
   readonly #ring: (timer: Timer) => Effect.Effect<void>
   #timers: Timers = none
+  /** By their arming, when they are due. */
+  #dueMs: ReadonlyMap<number, number> = new Map()
   #sleeper: Fiber.Fiber<void> | undefined
   #wakesAtMs = Number.POSITIVE_INFINITY
 
@@ -18,12 +23,19 @@ export class Alarms {
     this.#ring = ring
   }
 
-  /** Makes `timers` the ones that run. */
-  rearm(timers: Timers): Effect.Effect<void> {
+  /** Makes `timers` the ones that run. They were decided on at `decidedAtMs`, and the clock set back since, or not. */
+  rearm(timers: Timers, decidedAtMs: number): Effect.Effect<void> {
     if (timers === this.#timers) return Effect.void
-    this.#timers = timers
-    const dueAtMs = this.#nextDue()
-    return dueAtMs >= this.#wakesAtMs || dueAtMs === Number.POSITIVE_INFINITY ? Effect.void : this.#sleepUntil(dueAtMs)
+    return Clock.clockWith((clock) => {
+      const aheadMs = monotonicMs(clock) - Math.max(clock.currentTimeMillisUnsafe(), decidedAtMs)
+      const before = this.#dueMs
+      this.#timers = timers
+      this.#dueMs = new Map(
+        timers.values().map(({ armed, dueAtMs }) => [armed, before.get(armed) ?? dueAtMs + aheadMs] as const)
+      )
+      const dueMs = Math.min(...this.#dueMs.values())
+      return dueMs >= this.#wakesAtMs ? Effect.void : this.#sleepUntil(dueMs)
+    })
   }
 
   /** Ends it for good. */
@@ -32,12 +44,6 @@ export class Alarms {
     const sleeper = this.#sleeper
     this.#sleeper = undefined
     return sleeper === undefined ? Effect.void : Fiber.interrupt(sleeper)
-  }
-
-  #nextDue(): number {
-    let next = Number.POSITIVE_INFINITY
-    for (const { dueAtMs } of this.#timers.values()) next = Math.min(next, dueAtMs)
-    return next
   }
 
   #sleepUntil(dueAtMs: number): Effect.Effect<void> {
@@ -53,19 +59,22 @@ export class Alarms {
     const rung = new Set<number>()
     return Effect.gen({ self: this }, function* () {
       for (;;) {
-        const nowMs = yield* Clock.currentTimeMillis
+        const nowMs = yield* nowMonotonicMs
         for (const timer of this.#timers.values()) {
-          if (timer.dueAtMs > nowMs || rung.has(timer.armed)) continue
+          if (this.#dueMs.get(timer.armed)! > nowMs || rung.has(timer.armed)) continue
           rung.add(timer.armed)
           yield* this.#ring(timer)
         }
-        const left = [...this.#timers.values()].filter(({ armed }) => !rung.has(armed))
+        const left = [...this.#dueMs].filter(([armed]) => !rung.has(armed))
         if (left.length === 0) break
-        this.#wakesAtMs = Math.min(...left.map(({ dueAtMs }) => dueAtMs))
-        yield* Effect.sleep(Math.max(0, this.#wakesAtMs - (yield* Clock.currentTimeMillis)))
+        this.#wakesAtMs = Math.min(...left.map(([, dueMs]) => dueMs))
+        yield* Effect.sleep(Math.max(0, this.#wakesAtMs - (yield* nowMonotonicMs)))
       }
       this.#sleeper = undefined
       this.#wakesAtMs = Number.POSITIVE_INFINITY
     })
   }
 }
+
+const monotonicMs = (clock: Clock.Clock) => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+const nowMonotonicMs = Clock.clockWith((clock) => Effect.sync(() => monotonicMs(clock)))

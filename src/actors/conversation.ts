@@ -56,6 +56,8 @@ interface Draft {
   readonly turn: number
   readonly attempt: number
   text: string
+  /** So much of it was shown. */
+  shown: number
 }
 
 /** How the person's conversation `id` behaves. One for each live conversation. */
@@ -71,7 +73,9 @@ class Conversation implements Behaviour<Machine> {
   readonly #id: string
   readonly #options: ConversationOptions
   readonly #services: ConversationServices
-  #draft: Draft = { turn: 0, attempt: 0, text: "" }
+  #draft: Draft = { turn: 0, attempt: 0, text: "", shown: 0 }
+  /** What the record knows of. */
+  #recorded = { turn: 0, attempt: 0 }
   #answer: Fiber.Fiber<void> | undefined
   /** In the language of what was asked last. */
   #notices = notices.en
@@ -163,6 +167,8 @@ class Conversation implements Behaviour<Machine> {
     const { messageSeq: seq, snapshot } = entry
     const { attempt, turn } = snapshot.context as ConversationContext
     this.#services.show({ type: "recorded", seq, turn, attempt, value: doingOf(snapshot.value) })
+    this.#recorded = { turn, attempt }
+    this.#reveal()
   }
 
   perform(action: ConversationAction, self: Self): Effect.Effect<void> {
@@ -186,6 +192,14 @@ class Conversation implements Behaviour<Machine> {
     return this.#draft.turn === turn ? this.#draft.text : ""
   }
 
+  /** Shows of an attempt that the record knows of: the number of another one may be given again after a crash. */
+  #reveal(): void {
+    const { attempt, shown: at, text, turn } = this.#draft
+    if (turn !== this.#recorded.turn || attempt > this.#recorded.attempt || at === text.length) return
+    this.#draft.shown = text.length
+    this.#services.show({ type: "text", turn, attempt, at, text: text.slice(at) })
+  }
+
   #cancel(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const answer = this.#answer
@@ -206,7 +220,7 @@ class Conversation implements Behaviour<Machine> {
         self.report({ type: "inference.failed", turn, attempt: this.#draft.attempt, reason, ...more })
       )
     return Effect.gen({ self: this }, function* () {
-      this.#draft = { turn, attempt, text: "" }
+      this.#draft = { turn, attempt, text: "", shown: 0 }
       const stored = yield* Effect.retry(this.#services.journal.messages(this.#id, turn, messagesMax), untilItAnswers)
       this.#notices = notices[languageOf(stored.findLast(({ role }) => role === "user")?.text ?? "")]
       this.#eventKeys = stored.flatMap(({ eventKey }) => eventKey ?? [])
@@ -259,10 +273,9 @@ class Conversation implements Behaviour<Machine> {
       case "vector":
         return Effect.void
       case "text": {
-        const at = this.#draft.text.length
-        const isFirst = at === 0
+        const isFirst = this.#draft.text === ""
         this.#draft.text += signal.text
-        this.#services.show({ type: "text", turn, attempt, at, text: signal.text })
+        this.#reveal()
         if (!isFirst) return Effect.void
         return Effect.andThen(
           this.#noted(Effect.logDebug(`streaming ${this.#id} turn ${turn} attempt ${attempt}`)),
@@ -271,7 +284,7 @@ class Conversation implements Behaviour<Machine> {
       }
       case "restarted": {
         const before = this.#draft.attempt
-        this.#draft = { turn, attempt, text: "" }
+        this.#draft = { turn, attempt, text: "", shown: 0 }
         return Effect.andThen(
           this.#noted(
             Effect.logWarning(`turn ${turn} of ${this.#id} starts again as attempt ${attempt}`, signal.reason)

@@ -24,6 +24,8 @@ export interface Delivery {
   readonly deliver: (owed: ReadonlyArray<Outbound>) => void
   /** Makes it read what a conversation owes. */
   readonly wake: (conversation: string) => void
+  /** The same, and once more before its next message: what it owes may still be on its way to the disk. */
+  readonly doubt: (conversation: string) => void
   /** Tells that since `sweepBegins` every conversation that owes something was woken. */
   readonly sweepEnds: () => void
   readonly sweepBegins: () => void
@@ -84,6 +86,9 @@ class Lines implements Delivery {
   readonly #results = new Map<string, number>()
   readonly #held = new Set<string>()
   readonly #stopping = Deferred.makeUnsafe<never>()
+  /** Since the last sweep, and since the one before it: whatever was on its way then has been seen by a sweep. */
+  #doubts = new Set<string>()
+  #earlierDoubts = new Set<string>()
   /** Conversations without a line may owe older messages: whoever comes is read from the journal first. */
   #isBehind = true
   #hasSkipped = false
@@ -99,7 +104,7 @@ class Lines implements Delivery {
     for (const outbound of owed) {
       const line = this.#lineOf(outbound.conversation)
       if (line === undefined) continue
-      if (line.isBehind || line.held.length >= heldMax) line.isBehind = true
+      if (this.#endDoubt(outbound.conversation) || line.isBehind || line.held.length >= heldMax) line.isBehind = true
       else
         line.held.push({ outbound, attempts: 0, attemptsBefore: 0, wasSending: false, dueAtMs: 0, atMs: this.#nowMs })
     }
@@ -110,12 +115,19 @@ class Lines implements Delivery {
     if (line !== undefined) line.isBehind = true
   }
 
+  doubt(conversation: string): void {
+    this.#doubts.add(conversation)
+    this.wake(conversation)
+  }
+
   sweepBegins(): void {
     this.#hasSkipped = false
   }
 
   sweepEnds(): void {
     this.#isBehind = this.#hasSkipped
+    this.#earlierDoubts = this.#doubts
+    this.#doubts = new Set()
   }
 
   hold(conversation: string): Effect.Effect<void, never, Scope.Scope> {
@@ -150,6 +162,11 @@ class Lines implements Delivery {
 
   get #nowMs(): number {
     return this.#clock.currentTimeMillisUnsafe()
+  }
+
+  #endDoubt(conversation: string): boolean {
+    const isRecent = this.#doubts.delete(conversation)
+    return this.#earlierDoubts.delete(conversation) || isRecent
   }
 
   #stop(): void {

@@ -57,13 +57,19 @@ export function entryOf<M extends AnyStateMachine>(behaviour: Behaviour<M>, last
   }
 }
 
-/** The situation that the last entry left; fails when no migration leads from its version to today's. */
+/**
+ * The situation that the last entry left; fails when no migration leads from its version to today's. An entry from the
+ * future shows that the clock was set back since: its timers are due by so much earlier.
+ */
 export const situationOf = Effect.fnUntraced(function* <M extends AnyStateMachine>(
   id: string,
   behaviour: Behaviour<M>,
-  { snapshot: written, timers: armed }: Stored
+  { atMs, snapshot: written, timers: stored }: Stored,
+  nowMs: number
 ): Effect.fn.Return<Situation<M>, Stopped> {
   const { machine, migrations, version } = behaviour
+  const aheadMs = Math.max(0, atMs - nowMs)
+  const armed = aheadMs === 0 ? stored : stored.map((timer) => ({ ...timer, dueAtMs: timer.dueAtMs - aheadMs }))
   let current = { ...written, timers: armed }
   while (current.machine === machine.id && current.version < version && migrations[current.version] !== undefined) {
     current = { ...current, ...migrations[current.version]!(current), version: current.version + 1 }

@@ -42,10 +42,12 @@ export const deliverOne = Effect.fnUntraced(function* (errand: Errand): Effect.f
     attempts: due.attempts,
     attemptsBefore: due.attemptsBefore,
     wasSending: due.wasSending,
-    delayMs: Math.max(0, due.dueAtMs - nowMs)
+    // A message from the future shows that the clock was set back since: its wait is no longer for that.
+    delayMs: Math.max(0, due.dueAtMs - Math.max(nowMs, due.atMs))
   }
   const [begun, first] = begin(deliveryMachine, input, nowMs)
   let situation: Situation<Machine> = begun
+  let decidedAtMs = nowMs
   const todo: Array<DeliveryAction> = [...first]
   const take = ([after, actions]: Decision<Machine>) => {
     situation = after
@@ -56,14 +58,17 @@ export const deliverOne = Effect.fnUntraced(function* (errand: Errand): Effect.f
     if (action === undefined) {
       const timer = [...situation.timers.values()][0]
       if (timer === undefined) return
-      const waitMs = Math.max(0, timer.dueAtMs - (yield* Clock.currentTimeMillis))
+      // The clock may have been set back since.
+      const waitMs = Math.max(0, timer.dueAtMs - Math.max(yield* Clock.currentTimeMillis, decidedAtMs))
       yield* Effect.raceFirst(Effect.sleep(waitMs), Deferred.await(stopping))
       take(fire(deliveryMachine, situation, timer, yield* Clock.currentTimeMillis))
       continue
     }
     if (action.type === "attempt.record" && Deferred.isDoneUnsafe(stopping)) return yield* Effect.interrupt
     const event = yield* perform(action, errand)
-    if (event !== undefined) take(decide(deliveryMachine, situation, event, yield* Clock.currentTimeMillis))
+    if (event === undefined) continue
+    decidedAtMs = yield* Clock.currentTimeMillis
+    take(decide(deliveryMachine, situation, event, decidedAtMs))
   }
 })
 

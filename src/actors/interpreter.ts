@@ -131,11 +131,11 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
       this.#last = { ...this.#last, ...forgotten }
       if (stored === undefined) {
         ;[this.#situation, this.#firstActions] = begin(machine, input, this.#activeAtMs)
-        return yield* this.#alarms.rearm(this.#situation.timers)
+        return yield* this.#alarms.rearm(this.#situation.timers, this.#activeAtMs)
       }
-      this.#situation = yield* situationOf(this.id, this.#behaviour, stored)
+      this.#situation = yield* situationOf(this.id, this.#behaviour, stored, this.#activeAtMs)
       this.#last = lastOf(stored)
-      yield* this.#alarms.rearm(this.#situation.timers)
+      yield* this.#alarms.rearm(this.#situation.timers, this.#activeAtMs)
       yield* this.#handle({ event: { type: "actor.resumed" } as EventFromLogic<M> })
     })
   }
@@ -211,7 +211,7 @@ class Interpreter<M extends AnyStateMachine> implements Actor<M> {
       if (isWritten) yield* this.#commit({ event, after, rows: written, handled: inbound?.position })
       this.#firstActions = []
       this.#situation = after
-      yield* this.#alarms.rearm(after.timers)
+      yield* this.#alarms.rearm(after.timers, this.#activeAtMs)
       yield* this.#perform(actions)
     })
   }

@@ -5,14 +5,12 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { accountOf } from "../domain/ids.ts"
-import { census } from "../store/census.ts"
-import type { Database } from "../store/database.ts"
 import type { Unavailable } from "../store/journal.ts"
-import { forgetSettled, open, type Page, withDue, withPending, withTimers } from "../store/sweep-reads.ts"
+import type { Page, SweepReads } from "../store/sweep-reads.ts"
 import type { Account } from "./account.ts"
 
 export interface SweeperOptions {
-  readonly database: Database["Service"]
+  readonly reads: SweepReads
   readonly accounts: () => ReadonlyMap<string, Account>
   /** Called with the number of events that have no fate. */
   readonly counted: (pending: number) => void
@@ -28,17 +26,17 @@ const forgetEveryMs = 60_000
 const forgetMax = 5_000
 
 /** One sweep over all that is owed. Conversations of accounts that are not configured stay as they are. */
-export const sweep = Effect.fn("Sweeper.sweep")(function* ({ accounts, database }: SweeperOptions) {
+export const sweep = Effect.fn("Sweeper.sweep")(function* ({ accounts, reads }: SweeperOptions) {
   const now = accounts()
   for (const { delivery } of now.values()) delivery.sweepBegins()
-  yield* pages(database, withDue, (id) => now.get(accountOf(id))?.delivery.wake(id))
+  yield* pages(reads.withDue, (id) => now.get(accountOf(id))?.delivery.wake(id))
   for (const { delivery } of now.values()) delivery.sweepEnds()
   const wake = (id: string) => {
     const conversations = now.get(accountOf(id))?.conversations
     if (conversations?.isLive(id) === false) conversations.wake(id)
   }
-  yield* pages(database, withPending, wake)
-  yield* pages(database, open, wake)
+  yield* pages(reads.withPending, wake)
+  yield* pages(reads.open, wake)
 })
 
 /** Sweeps for ever, and survives a database that is away. */
@@ -59,10 +57,10 @@ const every = (periodMs: number, effect: Effect.Effect<void, Unavailable>) =>
     Effect.forever
   )
 
-const pages = Effect.fnUntraced(function* (database: Database["Service"], page: Page, wake: (id: string) => void) {
+const pages = Effect.fnUntraced(function* (page: Page, wake: (id: string) => void) {
   let after = ""
   for (;;) {
-    const ids = yield* page(database, after, pageMax)
+    const ids = yield* page(after, pageMax)
     ids.forEach(wake)
     if (ids.length < pageMax) return
     after = ids.at(-1)!
@@ -71,11 +69,11 @@ const pages = Effect.fnUntraced(function* (database: Database["Service"], page: 
 })
 
 /** To the last page, for some of them stay overdue: their account is not configured, or their snapshot not migrated. */
-const wakeDue = Effect.fnUntraced(function* ({ accounts, database }: SweeperOptions) {
+const wakeDue = Effect.fnUntraced(function* ({ accounts, reads }: SweeperOptions) {
   const dueByMs = (yield* Clock.currentTimeMillis) + timersEveryMs
   let after = { id: "", wakeAtMs: 0 }
   for (;;) {
-    const due = yield* withTimers(database, after, dueByMs, pageMax)
+    const due = yield* reads.withTimers(after, dueByMs, pageMax)
     for (const { id } of due) {
       const conversations = accounts().get(accountOf(id))?.conversations
       if (conversations?.isLive(id) === false) conversations.wake(id)
@@ -86,13 +84,12 @@ const wakeDue = Effect.fnUntraced(function* ({ accounts, database }: SweeperOpti
   }
 })
 
-const count = Effect.fnUntraced(function* ({ counted, database }: SweeperOptions) {
-  const counts = yield* census(database)
+const count = Effect.fnUntraced(function* ({ counted, reads }: SweeperOptions) {
+  const counts = yield* reads.census
   counted(counts.reduce((sum, { count, term }) => (term === "pending" ? sum + count : sum), 0))
 })
 
-const forget = Effect.fnUntraced(function* ({ database, dedupKeptMs }: SweeperOptions) {
+const forget = Effect.fnUntraced(function* ({ dedupKeptMs, reads }: SweeperOptions) {
   const nowMs = yield* Clock.currentTimeMillis
-  while ((yield* forgetSettled(database, nowMs - dedupKeptMs, forgetMax)) === forgetMax)
-    yield* Effect.sleep(pagePauseMs)
+  while ((yield* reads.forgetSettled(nowMs - dedupKeptMs, forgetMax)) === forgetMax) yield* Effect.sleep(pagePauseMs)
 })

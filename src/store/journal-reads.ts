@@ -5,6 +5,7 @@ import type { ResultRow } from "./database.ts"
 import type { Due, Loaded, PendingInbound, StoredMessage, StoredTimer } from "./journal.ts"
 
 const load = `select c.machine, c.version, c.value, c.context, c.seq, c.message_seq, c.handled, c.timers, c.defects,
+    c.at_ms,
     f.seq as forgotten_seq, f.message_seq as forgotten_message_seq,
     (select json_agg(p order by p.position) from (
       select i.position, i.event_key, i.user_id, i.user_name, i.text from inbound i
@@ -40,9 +41,10 @@ export function loadedOf([row]: ReadonlyArray<ResultRow>): Loaded {
     const forgotten = { seq: seq ?? 0, messageSeq: (row?.["forgotten_message_seq"] as number | null) ?? 0 }
     return { stored: undefined, pending, ...(typeof seq === "number" && { forgotten }) }
   }
-  const { context, defects, handled, machine, message_seq, seq, timers, value, version } = row
+  const { at_ms, context, defects, handled, machine, message_seq, seq, timers, value, version } = row
   const stored = {
     seq: seq as number,
+    atMs: at_ms as number,
     snapshot: { machine: machine as string, version: version as number, value, context },
     timers: timers as ReadonlyArray<StoredTimer>,
     handled: handled as number,

@@ -126,6 +126,8 @@ export interface AttemptEnd extends Attempt {
 /** A conversation as its next owner finds it: everything in one read. */
 export interface Stored {
   readonly seq: number
+  /** When its last entry was written. */
+  readonly atMs: number
   readonly snapshot: StoredSnapshot
   readonly timers: ReadonlyArray<StoredTimer>
   readonly handled: number

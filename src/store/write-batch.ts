@@ -87,15 +87,18 @@ const parts: ReadonlyArray<Part> = [
       select * from json_to_recordset(${rows}::json) as r(outbound text, n integer, entry uuid, at_ms bigint))`
   },
   {
+    // The first end of an attempt counts: another owner may have taken it up meanwhile, and be on with the next.
     name: "ended",
     sql: (rows) => `ends as (
       select * from json_to_recordset(${rows}::json) as r(outbound text, n integer, result text, reason text,
         receipt text, at_ms bigint, state text, due_at_ms bigint)),
     ended as (
       update attempt a set result = e.result, reason = e.reason, receipt = e.receipt, ended_at_ms = e.at_ms
-      from ends e where a.outbound = e.outbound and a.n = e.n),
+      from ends e where a.outbound = e.outbound and a.n = e.n and a.result is null
+      returning a.outbound),
     moved as (
-      update outbound o set state = e.state, due_at_ms = e.due_at_ms from ends e where o.key = e.outbound)`
+      update outbound o set state = e.state, due_at_ms = e.due_at_ms
+      from ends e join ended d on d.outbound = e.outbound where o.key = e.outbound)`
   },
   {
     name: "buried",

@@ -17,6 +17,7 @@ import { randomId } from "../../src/domain/random-id.ts"
 import { Database, layer as layerDatabase } from "../../src/store/database.ts"
 import { type Entry, Journal } from "../../src/store/journal.ts"
 import { layer as layerJournal } from "../../src/store/journal-postgres.ts"
+import { sweepReadsOf } from "../../src/store/sweep-reads.ts"
 import { channel, orderFormBehaviour, type PlacedOrder, type Shop } from "./order-form.ts"
 
 export interface ProcessOptions {
@@ -95,7 +96,7 @@ const main = Effect.fnUntraced(function* (options: ProcessOptions) {
     pending: () => 0
   })
   const sweeper: SweeperOptions = {
-    database,
+    reads: sweepReadsOf(database),
     accounts: () => new Map([[form.id, form]]),
     counted: () => {},
     dedupKeptMs: neverMs

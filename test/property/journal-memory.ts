@@ -64,6 +64,7 @@ export function memoryJournal(tables: Tables): Journal["Service"] {
     end: (end) =>
       Effect.map(taken(end), () => {
         const row = rowOf(end.key)
+        if (row.results[end.n - 1] !== undefined) return
         row.results[end.n - 1] = end.result
         Object.assign(row, { state: end.state, dueAtMs: end.dueAtMs })
         if (end.state === "dead") tables.letters.push({ kind: "outbound", reference: end.key, reason: end.reason })
@@ -145,8 +146,8 @@ function commit(tables: Tables, entry: Entry) {
   return owed
 }
 
-const storedOf = ({ defects, handled, messageSeq, seq, snapshot, timers }: Entry): Stored => {
-  return { defects, handled, messageSeq, seq, snapshot, timers }
+const storedOf = ({ atMs, defects, handled, messageSeq, seq, snapshot, timers }: Entry): Stored => {
+  return { atMs, defects, handled, messageSeq, seq, snapshot, timers }
 }
 
 function dueOf({ atMs, attemptsBefore, dueAtMs, outbound, results }: OutboundRow): Due {

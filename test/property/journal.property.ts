@@ -1,6 +1,6 @@
 /**
- * The laws of a journal, kept by the one in memory and the one in PostgreSQL, whose connection is lost again and
- * again.
+ * The laws of a journal, kept by the one in memory, the one in PostgreSQL, whose connection is lost again and again,
+ * and the one in the PostgreSQL of the simulation.
  */
 import { Effect, Exit, Scope } from "effect"
 import fc from "fast-check"
@@ -12,6 +12,7 @@ import type { Database } from "../../src/store/database.ts"
 import type { Due, Entry, MessageRow, StoredMessage } from "../../src/store/journal.ts"
 import type { CuttingProxy } from "../integration/cutting-proxy.ts"
 import { openTwoOwners } from "../integration/postgres-journal.ts"
+import { simulatedBench } from "../simulation/journal-bench.ts"
 import { memoryJournal, Tables } from "./journal-memory.ts"
 import { type Bench, type Deed, live, type Moment, readMax, type Story, story } from "./journal-story.ts"
 
@@ -25,22 +26,24 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
+let accounts = 0
 const benches = {
   memory: (): Bench => {
     const tables = new Tables()
     return { owners: [memoryJournal(tables), memoryJournal(tables)], cut: () => {} }
   },
+  "simulated PostgreSQL": (): Bench => simulatedBench(++accounts),
   PostgreSQL: (): Bench => postgres.bench
 }
 const runs = {
   memory: { numRuns: 100 },
+  "simulated PostgreSQL": { numRuns: 100 },
   // What is found by then is told, smaller or not.
   PostgreSQL: { numRuns: 12, interruptAfterTimeLimit: 30_000 }
 }
-let accounts = 0
 
 function property(title: string, check: (moments: ReadonlyArray<Moment>) => void) {
-  for (const layer of ["memory", "PostgreSQL"] as const) {
+  for (const layer of ["memory", "simulated PostgreSQL", "PostgreSQL"] as const) {
     const holds = async (story: Story) => {
       check(await Effect.runPromise(live(benches[layer](), `account-${++accounts}`, story)))
     }
@@ -93,8 +96,8 @@ property("an entry is written once, without gaps, and read as it was written", (
       const last = logs.get(conversation)?.at(-1)
       if (last === undefined) expect(loaded.stored).toBeUndefined()
       else {
-        const { defects, handled, messageSeq, seq, snapshot, timers } = last
-        expect(loaded.stored).toEqual({ defects, handled, messageSeq, seq, snapshot, timers })
+        const { atMs, defects, handled, messageSeq, seq, snapshot, timers } = last
+        expect(loaded.stored).toEqual({ atMs, defects, handled, messageSeq, seq, snapshot, timers })
       }
     }
   }

@@ -19,7 +19,7 @@ export interface Ban {
   readonly except?: Readonly<Record<string, string>>
 }
 
-const virtualTime = /^(src|schema|models|web|test\/unit|test\/property)\//
+const virtualTime = /^(src|schema|models|web|test\/unit|test\/property|test\/simulation)\//
 const browser = "it is the port of the page"
 const worker = "the worker is its own process and has no Effect in it"
 
