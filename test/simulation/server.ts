@@ -79,7 +79,7 @@ export const serve = (parts: ServerParts): Effect.Effect<void, unknown> =>
     yield* Effect.raceFirst(parts.stopped, Effect.flatMap(start(parts, accounts), Deferred.await))
     parts.life.isDraining = true
     yield* parts.passes("drain.begun")
-    yield* drain({ accounts, chats: { inFlight: 0, isOver: false } }, drainMs)
+    yield* drain({ accounts, calls: { inFlight: 0, isOver: false } }, drainMs)
     yield* parts.passes("drain.ended")
   }).pipe(Effect.scoped)
 
@@ -109,7 +109,7 @@ const start = Effect.fn("start")(function* (
   const limited = { ...config, limits: { ...config.limits, turnMaxMs: seams.turnMaxMs ?? turnMaxMs } }
   const shared = { config: limited, database, journal, models: [model] as const, accounts, sweeper }
   const opened = yield* Effect.forEach(manners, (manner) =>
-    openChannel({ ...shared, pending: () => pending }, channelOf(manner, life, seams))
+    openChannel({ ...shared, pending: () => pending, traces: undefined }, channelOf(manner, life, seams))
   )
   yield* Effect.forEach(opened, ({ kept }) => watch(kept))
   yield* Effect.forEach(opened, ({ isOpen }) => Effect.raceFirst(isOpen, Deferred.await(failed)))
