@@ -107,7 +107,7 @@ const weights: Readonly<Record<string, number>> = {
   "month-number": 3,
   outside: 48,
   "channel-other": 3,
-  "bigger-model": 8
+  "bigger-model": 3
 }
 /** These need what was said before: the corpus places them. */
 const placed = ["name-tell", "name-ask", "capital-next"]

@@ -206,7 +206,7 @@ const zh: Words = {
   guide: {
     title: "欢迎",
     text: "你好！我是 Parley 内置的小向导。可以问我怎么接入渠道，或者换更大的模型。",
-    examples: ["怎么换更大的模型？", "Parley 有哪些保证？", "47 加 85 等于多少？"]
+    examples: ["怎么用更大的模型？", "Parley 有哪些保证？", "47 加 85 等于多少？"]
   },
   connecting: "正在连接…",
   offline: "未连接。",
