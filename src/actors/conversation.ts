@@ -25,6 +25,7 @@ import {
 } from "../machines/conversation.ts"
 import type { Entry, Journal, PendingInbound, Rows } from "../store/journal.ts"
 import type { Actor, Behaviour, Facts } from "./actor.ts"
+import { Draft } from "./draft.ts"
 import { languageOf, notices } from "./notices.ts"
 import { promptOf } from "./prompt.ts"
 import { answeredRows, failedRows, stoppedRows, unreadableRows } from "./turn-rows.ts"
@@ -51,15 +52,6 @@ export interface ConversationServices {
 type Machine = typeof conversationMachine
 type Self = Actor<Machine>
 
-/** What the model said so far in the running attempt. It is volatile: after a crash the turn starts over. */
-interface Draft {
-  readonly turn: number
-  readonly attempt: number
-  text: string
-  /** So much of it was shown. */
-  shown: number
-}
-
 /** How the person's conversation `id` behaves. One for each live conversation. */
 export function conversationBehaviour(
   id: string,
@@ -73,9 +65,7 @@ class Conversation implements Behaviour<Machine> {
   readonly #id: string
   readonly #options: ConversationOptions
   readonly #services: ConversationServices
-  #draft: Draft = { turn: 0, attempt: 0, text: "", shown: 0 }
-  /** What the record knows of. */
-  #recorded = { turn: 0, attempt: 0 }
+  readonly #draft: Draft
   #answer: Fiber.Fiber<void> | undefined
   /** In the language of what was asked last. */
   #notices = notices.en
@@ -87,6 +77,7 @@ class Conversation implements Behaviour<Machine> {
     this.#id = id
     this.#options = options
     this.#services = services
+    this.#draft = new Draft(services.show)
     this.#trace = services.traces && new TurnTrace(id, services.traces)
   }
 
@@ -167,8 +158,7 @@ class Conversation implements Behaviour<Machine> {
     const { messageSeq: seq, snapshot } = entry
     const { attempt, turn } = snapshot.context as ConversationContext
     this.#services.show({ type: "recorded", seq, turn, attempt, value: doingOf(snapshot.value) })
-    this.#recorded = { turn, attempt }
-    this.#reveal()
+    this.#draft.record(turn, attempt)
   }
 
   perform(action: ConversationAction, self: Self): Effect.Effect<void> {
@@ -192,14 +182,6 @@ class Conversation implements Behaviour<Machine> {
     return this.#draft.turn === turn ? this.#draft.text : ""
   }
 
-  /** Shows of an attempt that the record knows of: the number of another one may be given again after a crash. */
-  #reveal(): void {
-    const { attempt, shown: at, text, turn } = this.#draft
-    if (turn !== this.#recorded.turn || attempt > this.#recorded.attempt || at === text.length) return
-    this.#draft.shown = text.length
-    this.#services.show({ type: "text", turn, attempt, at, text: text.slice(at) })
-  }
-
   #cancel(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const answer = this.#answer
@@ -220,7 +202,7 @@ class Conversation implements Behaviour<Machine> {
         self.report({ type: "inference.failed", turn, attempt: this.#draft.attempt, reason, ...more })
       )
     return Effect.gen({ self: this }, function* () {
-      this.#draft = { turn, attempt, text: "", shown: 0 }
+      this.#draft.begin(turn, attempt)
       const stored = yield* Effect.retry(this.#services.journal.messages(this.#id, turn, messagesMax), untilItAnswers)
       this.#notices = notices[languageOf(stored.findLast(({ role }) => role === "user")?.text ?? "")]
       this.#eventKeys = stored.flatMap(({ eventKey }) => eventKey ?? [])
@@ -274,8 +256,7 @@ class Conversation implements Behaviour<Machine> {
         return Effect.void
       case "text": {
         const isFirst = this.#draft.text === ""
-        this.#draft.text += signal.text
-        this.#reveal()
+        this.#draft.add(signal.text)
         if (!isFirst) return Effect.void
         return Effect.andThen(
           this.#noted(Effect.logDebug(`streaming ${this.#id} turn ${turn} attempt ${attempt}`)),
@@ -284,7 +265,7 @@ class Conversation implements Behaviour<Machine> {
       }
       case "restarted": {
         const before = this.#draft.attempt
-        this.#draft = { turn, attempt, text: "", shown: 0 }
+        this.#draft.begin(turn, attempt)
         return Effect.andThen(
           this.#noted(
             Effect.logWarning(`turn ${turn} of ${this.#id} starts again as attempt ${attempt}`, signal.reason)

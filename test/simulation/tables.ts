@@ -238,8 +238,8 @@ export class Tables {
     const isMeant = (row: ResultRow) => (row["turn"] as number) <= turn && row["role"] !== "notice"
     const rows = (this.#messages.get(conversation) ?? []).filter(isMeant).slice(-messagesMax)
     return rows.toReversed().map((row) => {
-      const isOfTurn = row["turn"] === turn
-      return { ...row, user_id: (isOfTurn && this.inbound.get(row["position"] as number)?.user_id) || null }
+      const inbound = row["turn"] === turn ? this.inbound.get(row["position"] as number) : undefined
+      return { ...row, origin: inbound === undefined ? null : [inbound.user_id, inbound.event_key] }
     })
   }
 }
