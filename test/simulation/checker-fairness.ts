@@ -2,7 +2,7 @@
 import { type Case, threadOf } from "./checker.ts"
 
 /** So many turns of one person may begin while another one's waits. */
-const turnsMax = 9
+const turnsMax = 12
 /** People's messages wait for more of them before they are asked about; some of it is the way. */
 const settlingMs = 5_000
 
